@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* One machine: life, vCPU table, requests to all vCPUs. */
+#ifndef VLM_VM_VM_H
+#define VLM_VM_VM_H
+
+#include <linux/kvm.h>
+#include <linux/mm_types.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/refcount.h>
+#include <linux/srcu.h>
+#include <linux/xarray.h>
+
+#include "../mmu/mmu.h"
+#include "../vcpu/request.h"
+#include "iobus.h"
+
+#define VLM_MAX_VCPUS		1024	/* KVM_CAP_MAX_VCPUS */
+#define VLM_MAX_VCPU_IDS	4096	/* KVM_CAP_MAX_VCPU_ID */
+#define VLM_SOFT_VCPUS		710	/* KVM_CAP_NR_VCPUS is min(online CPUs, this) */
+
+struct vlm_irqchip;
+struct dentry;
+
+/**
+ * struct vlm_vm - one virtual machine
+ *
+ * Lock order: vcpu->lock > lock > slots_lock > mmu.lock > (mmu's own spinlocks).
+ * Letters: c constant after creation; l @lock; s @slots_lock; S SRCU @srcu for
+ * readers; a atomic; i irqchip's own locks.
+ *
+ * @users:	a  one per open VM fd, vCPU fd, stats fd
+ * @mm:		c  address space of the creator; the only one that may use the VM
+ * @lock:	creation of vCPUs and of the irqchip, capabilities
+ * @slots_lock:	memslot updates, io bus updates
+ * @srcu:	readers of memslots, io buses and routing
+ * @vcpus:	l  idx -> struct vlm_vcpu_head, entries are never removed before the VM dies
+ * @nr_vcpus:	l  written under @lock after the vCPU is in @vcpus; read with smp_load_acquire
+ * @max_vcpu_id: l  KVM_CAP_MAX_VCPU_ID setting, VLM_MAX_VCPU_IDS by default
+ * @bsp_id:	l  KVM_SET_BOOT_CPU_ID, 0 by default
+ * @dead:	a  an invariant broke; every further ioctl answers -EIO
+ * @mmu:	the MMU, with its own locks
+ * @notifier:	c  registered on @mm while @users > 0
+ * @irqchip:	l  in-kernel PIC, IOAPIC and routing, or NULL; read with smp_load_acquire
+ * @split_irqchip: l  local APICs in the kernel, the rest in user space
+ * @pio:	S  port bus
+ * @mmio:	S  memory bus
+ * @tss_addr:	l  KVM_SET_TSS_ADDR; unused with unrestricted guest
+ * @identity_map_addr: l  KVM_SET_IDENTITY_MAP_ADDR
+ * @exception_payload: l  KVM_CAP_EXCEPTION_PAYLOAD enabled
+ * @disabled_quirks: l  KVM_CAP_DISABLE_QUIRKS2 mask
+ * @debugfs:	c  this VM's folder, may be an error pointer
+ * @link:	entry of the global VM list
+ */
+struct vlm_vm {
+	refcount_t users;
+	struct mm_struct *mm;
+	struct mutex lock;
+	struct mutex slots_lock;
+	struct srcu_struct srcu;
+	struct xarray vcpus;
+	u32 nr_vcpus;
+	u32 max_vcpu_id;
+	u32 bsp_id;
+	bool dead;
+	struct vlm_mmu mmu;
+	struct mmu_notifier notifier;
+	struct vlm_irqchip *irqchip;
+	bool split_irqchip;
+	struct vlm_iobus pio;
+	struct vlm_iobus mmio;
+	u64 tss_addr;
+	u64 identity_map_addr;
+	bool exception_payload;
+	u64 disabled_quirks;
+	struct dentry *debugfs;
+	struct list_head link;
+};
+
+/*
+ * Create a machine for current->mm with one reference. @type must be 0.
+ * Return the VM or an ERR_PTR: -EINVAL, -ENOMEM.
+ */
+struct vlm_vm *vlm_vm_create(unsigned long type);
+void vlm_vm_get(struct vlm_vm *vm);
+/* Drop a reference; the last one destroys vCPUs, tables and notifier. May sleep. */
+void vlm_vm_put(struct vlm_vm *vm);
+
+/* Mark the VM dead, raise VLM_REQ_VM_DEAD on all vCPUs, log once. Any context. */
+void vlm_vm_kill(struct vlm_vm *vm, const char *why);
+
+/* The vCPU at @idx or NULL. */
+static inline struct vlm_vcpu_head *vlm_vm_vcpu(struct vlm_vm *vm, u32 idx)
+{
+	if (idx >= smp_load_acquire(&vm->nr_vcpus))
+		return NULL;
+	return xa_load(&vm->vcpus, idx);
+}
+
+/* The vCPU with APIC ID @id or NULL. O(nr_vcpus). */
+struct vlm_vcpu_head *vlm_vm_vcpu_by_id(struct vlm_vm *vm, u32 id);
+
+#define vlm_vm_for_each_vcpu(vm, v, i) \
+	for ((i) = 0; ((v) = vlm_vm_vcpu((vm), (i))); (i)++)
+
+/* Flags of vlm_vm_request_all(). */
+#define VLM_REQUEST_WAIT	BIT(0)	/* return only once no vCPU runs guest code entered before */
+#define VLM_REQUEST_NO_WAKE	BIT(1)	/* leave halted vCPUs asleep */
+
+/*
+ * Raise @req on every vCPU and interrupt those in guest mode. May be called
+ * with spinlocks held and IRQs on; with VLM_REQUEST_WAIT IRQs must be on.
+ * Return true if at least one IPI was sent.
+ */
+bool vlm_vm_request_all(struct vlm_vm *vm, enum vlm_request req, unsigned int flags);
+
+/* How vcpu/ makes itself known: destroy is called by the last vlm_vm_put(). */
+struct vlm_vcpu_ops {
+	void (*destroy)(struct vlm_vcpu_head *v);
+};
+void vlm_vm_set_vcpu_ops(const struct vlm_vcpu_ops *ops);
+
+/* irqchip/ registers how its half of a VM is torn down. */
+struct vlm_irqchip_ops {
+	void (*destroy)(struct vlm_vm *vm);
+};
+void vlm_vm_set_irqchip_ops(const struct vlm_irqchip_ops *ops);
+
+/* Number of live VMs, for debugfs and for unload checks. */
+unsigned int vlm_vm_count(void);
+
+#endif

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The face of the hardware. A leaf: nothing here calls back. An exit is decoded
+ * into a plain struct and returned. SDM volume 3, chapters "Introduction to Virtual
+ * Machine Extensions" to "VMX Instruction Reference".
+ */
+#ifndef VLM_VMX_VMX_H
+#define VLM_VMX_VMX_H
+
+#include <linux/kvm.h>
+#include <linux/types.h>
+
+/* Indices of vlm_vcpu::regs and of every GPR array: the architectural encoding. */
+enum vlm_gpr {
+	VLM_RAX, VLM_RCX, VLM_RDX, VLM_RBX, VLM_RSP, VLM_RBP, VLM_RSI, VLM_RDI,
+	VLM_R8, VLM_R9, VLM_R10, VLM_R11, VLM_R12, VLM_R13, VLM_R14, VLM_R15,
+	VLM_NR_GPRS
+};
+
+/* Segment registers in the VMCS's order. */
+enum vlm_seg {
+	VLM_SEG_ES, VLM_SEG_CS, VLM_SEG_SS, VLM_SEG_DS, VLM_SEG_FS, VLM_SEG_GS,
+	VLM_SEG_LDTR, VLM_SEG_TR, VLM_NR_SEGS
+};
+
+/* What the CPU can do, read once at load; constant afterwards. */
+struct vlm_vmx_caps {
+	u32 vmcs_revision;
+	u32 vmcs_size;
+	bool vpid, invvpid_single, invvpid_global;
+	bool invept_single, invept_global;
+	bool ept_ad, ept_2m, ept_1g, ept_exec_only, ept_5level;
+	bool pml, preemption_timer, ple, tsc_scaling, xsaves, rdtscp, invpcid, umip;
+	bool apicv_tpr_shadow, apicv_access, apicv_registers, apicv_vid, apicv_x2apic;
+	bool virtual_nmi;
+	bool posted_intr;
+	bool load_perf_global_ctrl;
+	bool mode_based_exec;
+	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
+	u8 preemption_timer_shift;
+};
+extern struct vlm_vmx_caps vlm_vmx_caps;	/* __ro_after_init in spirit: written by vlm_vmx_probe() only */
+
+/*
+ * Read capabilities. Return 0 or, with one line in the log that names the remedy:
+ * -ENODEV (no VMX), -EACCES? see vmx/probe.c for the table of errnos, -EBUSY (other owner).
+ */
+int vlm_vmx_probe(void);
+/* VMXON on every online CPU, and on those that come; suspend, reboot and panic hooks. */
+int vlm_vmx_enable(void);
+void vlm_vmx_disable(void);
+
+struct vmcs;
+
+/**
+ * struct vlm_vmx - one vCPU's hardware half; private to vmx/ except where said
+ */
+struct vlm_vmx;
+#include "state.h"
+
+/*
+ * One VM exit, decoded. Valid until the next entry. Names follow the SDM fields.
+ */
+struct vlm_exit {
+	u16 reason;		/* basic exit reason, EXIT_REASON_* of <asm/vmx.h> */
+	bool entry_failed;	/* bit 31 of the exit reason: guest state or MSR loading refused */
+	u32 entry_error;	/* VM-instruction error when VMLAUNCH/VMRESUME itself failed, else 0 */
+	u64 qualification;
+	u64 gpa;		/* guest-physical address, for EPT exits */
+	u64 gla;		/* guest-linear address */
+	u32 intr_info;		/* VM-exit interruption information */
+	u32 intr_error;
+	u32 idt_info;		/* IDT-vectoring information */
+	u32 idt_error;
+	u32 insn_len;
+	u32 insn_info;
+};
+
+/* Creation and loading on a CPU. load/put: preemption off. */
+int vlm_vmx_vcpu_init(struct vlm_vmx *vmx, u64 *regs);	/* -ENOMEM */
+void vlm_vmx_vcpu_destroy(struct vlm_vmx *vmx);
+void vlm_vmx_load(struct vlm_vmx *vmx, int cpu);	/* VMPTRLD, host state of this CPU */
+void vlm_vmx_put(struct vlm_vmx *vmx);			/* host MSRs and segments back */
+/* All further accessors: the vCPU is loaded, preemption off or vCPU lock held with the VMCS current. */
+
+/*
+ * Enter the guest once. IRQs off, FPU holds guest state, requests were checked.
+ * On return IRQs are still off, NMIs and machine checks that caused the exit have been
+ * handled, @exit is filled. GPRs are in the array given at init; RIP, RSP, RFLAGS in it too.
+ */
+void vlm_vmx_enter(struct vlm_vmx *vmx, struct vlm_exit *exit);
+
+/* Registers kept in the VMCS. RSP lives in regs[VLM_RSP] and is synchronised by enter. */
+u64 vlm_vmx_rip(struct vlm_vmx *vmx);
+void vlm_vmx_set_rip(struct vlm_vmx *vmx, u64 rip);
+u64 vlm_vmx_rflags(struct vlm_vmx *vmx);
+void vlm_vmx_set_rflags(struct vlm_vmx *vmx, u64 rflags);
+void vlm_vmx_get_segment(struct vlm_vmx *vmx, enum vlm_seg seg, struct kvm_segment *out);
+void vlm_vmx_set_segment(struct vlm_vmx *vmx, enum vlm_seg seg, const struct kvm_segment *in);
+u64 vlm_vmx_segment_base(struct vlm_vmx *vmx, enum vlm_seg seg);
+int vlm_vmx_cpl(struct vlm_vmx *vmx);
+void vlm_vmx_get_dtable(struct vlm_vmx *vmx, bool idt, struct kvm_dtable *out);
+void vlm_vmx_set_dtable(struct vlm_vmx *vmx, bool idt, const struct kvm_dtable *in);
+
+/* Control registers as the guest sees them; masks and fixed bits are handled inside. */
+u64 vlm_vmx_cr0(struct vlm_vmx *vmx);
+void vlm_vmx_set_cr0(struct vlm_vmx *vmx, u64 cr0);
+u64 vlm_vmx_cr3(struct vlm_vmx *vmx);
+void vlm_vmx_set_cr3(struct vlm_vmx *vmx, u64 cr3);
+u64 vlm_vmx_cr4(struct vlm_vmx *vmx);
+void vlm_vmx_set_cr4(struct vlm_vmx *vmx, u64 cr4);
+u64 vlm_vmx_efer(struct vlm_vmx *vmx);
+void vlm_vmx_set_efer(struct vlm_vmx *vmx, u64 efer);	/* also the "IA-32e mode guest" control */
+u64 vlm_vmx_dr7(struct vlm_vmx *vmx);
+void vlm_vmx_set_dr7(struct vlm_vmx *vmx, u64 dr7);
+void vlm_vmx_get_pdptrs(struct vlm_vmx *vmx, u64 pdptr[4]);
+void vlm_vmx_set_pdptrs(struct vlm_vmx *vmx, const u64 pdptr[4]);
+
+/* Paging structures. */
+void vlm_vmx_set_eptp(struct vlm_vmx *vmx, u64 eptp);
+void vlm_vmx_flush_ept(struct vlm_vmx *vmx, u64 eptp);	/* INVEPT single context, else global */
+void vlm_vmx_flush_vpid(struct vlm_vmx *vmx);		/* INVVPID of this vCPU */
+void vlm_vmx_flush_gva(struct vlm_vmx *vmx, u64 gva);
+
+/* Events. @info as the VM-entry interruption-information field without the valid bit. */
+void vlm_vmx_inject(struct vlm_vmx *vmx, u32 info, u32 error, u32 insn_len);
+void vlm_vmx_cancel_injection(struct vlm_vmx *vmx);
+void vlm_vmx_set_irq_window(struct vlm_vmx *vmx, bool on);
+void vlm_vmx_set_nmi_window(struct vlm_vmx *vmx, bool on);
+u32 vlm_vmx_interruptibility(struct vlm_vmx *vmx);	/* SDM "Interruptibility State" bits */
+void vlm_vmx_set_interruptibility(struct vlm_vmx *vmx, u32 state);
+void vlm_vmx_set_pending_debug(struct vlm_vmx *vmx, u64 bits);
+void vlm_vmx_set_exception_bitmap(struct vlm_vmx *vmx, u32 bitmap);
+void vlm_vmx_set_dr_exiting(struct vlm_vmx *vmx, bool on);
+void vlm_vmx_set_hlt_exiting(struct vlm_vmx *vmx, bool on);
+void vlm_vmx_set_pause_exiting(struct vlm_vmx *vmx, bool on);
+void vlm_vmx_set_monitor_trap(struct vlm_vmx *vmx, bool on);
+void vlm_vmx_set_tpr_threshold(struct vlm_vmx *vmx, u32 threshold);
+
+/* Time and MSRs. */
+void vlm_vmx_set_tsc_offset(struct vlm_vmx *vmx, u64 offset);
+void vlm_vmx_set_tsc_multiplier(struct vlm_vmx *vmx, u64 multiplier);
+void vlm_vmx_intercept_msr(struct vlm_vmx *vmx, u32 msr, bool read, bool write);
+/*
+ * MSRs that live in the VMCS or are switched by vmx/: FS_BASE, GS_BASE,
+ * KERNEL_GS_BASE, STAR, LSTAR, CSTAR, SYSCALL_MASK, TSC_AUX, SYSENTER_*, PAT,
+ * SPEC_CTRL, DEBUGCTL. Return -ENOENT for any other; values were validated by vcpu/.
+ */
+int vlm_vmx_get_msr(struct vlm_vmx *vmx, u32 msr, u64 *data);
+int vlm_vmx_set_msr(struct vlm_vmx *vmx, u32 msr, u64 data);
+
+/* Set VMCS to the state after RESET/power-up except what vcpu/ sets through the accessors. */
+void vlm_vmx_reset(struct vlm_vmx *vmx);
+/* Log all VMCS fields with pr_err, for a failed entry. */
+void vlm_vmx_dump(struct vlm_vmx *vmx);
+
+/* Indirect branch barrier when this CPU last ran another VM's vCPU. Called by load. */
+
+#endif
