@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Memslots: which guest frames are memory, and where that memory is in the VMM.
+ *
+ * Two sets per address space. Readers see the active one; a writer (who holds the
+ * slots lock of the machine) edits the idle one, publishes it, waits until no reader
+ * can see the old one, and repeats the edit there. Readers are in the platform's
+ * read section (SRCU in the kernel) from the lookup to the last use of the slot.
+ */
+#ifndef VLM_MMU_MEMSLOT_H
+#define VLM_MMU_MEMSLOT_H
+
+#include "platform.h"
+
+#define VLM_AS_NUM		2	/* 0: normal, 1: system-management mode */
+#define VLM_MEMSLOTS_MAX	32764	/* KVM_CAP_NR_MEMSLOTS, per address space */
+#define VLM_MEMSLOT_PAGES_MAX	((1ul << 31) - 1)
+
+/* Flags of a slot. The low bits are the ABI's. */
+#define VLM_MEMSLOT_LOG_DIRTY	BIT(0)	/* KVM_MEM_LOG_DIRTY_PAGES */
+#define VLM_MEMSLOT_READONLY	BIT(1)	/* KVM_MEM_READONLY */
+#define VLM_MEMSLOT_INVALID	BIT(16)	/* being deleted or moved: faults retry */
+#define VLM_MEMSLOT_ABI_FLAGS	(VLM_MEMSLOT_LOG_DIRTY | VLM_MEMSLOT_READONLY)
+
+/* Bit of a generation: an update of this address space has not finished. */
+#define VLM_GEN_UPDATING	BIT_ULL(63)
+
+/**
+ * struct vlm_memslot - one range of guest memory; constant once published
+ * @base_gfn:	first frame
+ * @npages:	length, never 0
+ * @hva:	host virtual address of the first byte
+ * @flags:	VLM_MEMSLOT_*
+ * @id:		number given by user space
+ * @as_id:	address space
+ * @dirty:	one bit per page, or NULL when not logged; bits are set and
+ *		cleared atomically; shared by successive versions of the slot
+ */
+struct vlm_memslot {
+	u64 base_gfn;
+	u64 npages;
+	unsigned long hva;
+	u32 flags;
+	u16 id;
+	u8 as_id;
+	unsigned long *dirty;
+};
+
+/* A slot in order of its host address. */
+struct vlm_memslot_hva {
+	unsigned long start;
+	unsigned long end;
+	unsigned long max_end;		/* highest end of this and all earlier entries */
+	struct vlm_memslot *slot;
+};
+
+/**
+ * struct vlm_memslots - one version of an address space
+ * @generation:	grows with each update; VLM_GEN_UPDATING while one runs. Different
+ *		address spaces never have the same value.
+ * @nr:		slots in use
+ * @capacity:	room in both arrays
+ * @by_gfn:	sorted by base_gfn, without overlap
+ * @by_hva:	sorted by start, may overlap
+ */
+struct vlm_memslots {
+	u64 generation;
+	u32 nr;
+	u32 capacity;
+	struct vlm_memslot **by_gfn;
+	struct vlm_memslot_hva *by_hva;
+};
+
+/**
+ * struct vlm_memslot_space - one address space
+ * @active:	what readers see
+ * @sets:	the two versions
+ * @by_id:	slot number -> slot; slots lock
+ * @ids:	length of @by_id
+ */
+struct vlm_memslot_space {
+	struct vlm_memslots __rcu *active;
+	struct vlm_memslots sets[2];
+	struct vlm_memslot **by_id;
+	u32 ids;
+};
+
+/* What user space asks for; alignment and access to the hva range were not checked. */
+struct vlm_memslot_request {
+	u32 slot;		/* address space in the upper half */
+	u32 flags;
+	u64 gpa;
+	u64 size_bytes;		/* 0 deletes */
+	u64 hva;
+};
+
+int vlm_memslots_init(struct vlm_mmu *mmu);
+void vlm_memslots_destroy(struct vlm_mmu *mmu);
+
+/*
+ * Create, delete, move a slot or change its flags, and bring the tables in line before
+ * returning. Caller holds the slots lock and is not in a read section. Sleeps.
+ * Return 0, -EINVAL, -EEXIST (overlap), -ENOMEM, as KVM_SET_USER_MEMORY_REGION does.
+ */
+int vlm_memslot_set(struct vlm_mmu *mmu, const struct vlm_memslot_request *req);
+
+/* The current version. Valid within the read section, or under the slots lock. */
+struct vlm_memslots *vlm_memslots_get(struct vlm_mmu *mmu, unsigned int as_id);
+/* The slot that holds @gfn, an INVALID one included, or NULL. */
+struct vlm_memslot *vlm_memslot_find(const struct vlm_memslots *slots, u64 gfn);
+/* The slot numbered @slot (address space in the upper half), or NULL. Slots lock. */
+struct vlm_memslot *vlm_memslot_by_id(struct vlm_mmu *mmu, u32 slot);
+/* Index into by_hva of the first slot that may touch [start, ...). */
+u32 vlm_memslot_first_hva(const struct vlm_memslots *slots, unsigned long start);
+
+static inline unsigned long vlm_memslot_hva_of(const struct vlm_memslot *slot, u64 gfn)
+{
+	return slot->hva + (unsigned long)((gfn - slot->base_gfn) << PAGE_SHIFT);
+}
+
+/* Note that the guest or the host wrote to @gfn. Read section. */
+static inline void vlm_memslot_mark_dirty(const struct vlm_memslot *slot, u64 gfn)
+{
+	if (slot->dirty && !test_bit((long)(gfn - slot->base_gfn), slot->dirty))
+		set_bit((long)(gfn - slot->base_gfn), slot->dirty);
+}
+
+/* Largest level <= @max at which @slot can map @gfn: it fits and hva and gfn are congruent. */
+int vlm_memslot_fit_level(const struct vlm_memslot *slot, u64 gfn, int max);
+
+/*
+ * Harvest up to @nwords words of the dirty log of @slot from word @first: fetch and
+ * clear them, and write-protect the pages so that the next write is seen. Caller holds
+ * the slots lock; the translations still cached are flushed on return.
+ */
+void vlm_memslot_harvest(struct vlm_mmu *mmu, const struct vlm_memslot *slot, u64 first,
+			 u64 nwords, unsigned long *out);
+
+#endif
