@@ -98,17 +98,26 @@ void vlm_vmx_set_rflags(struct vlm_vmx *vmx, u64 rflags);
 void vlm_vmx_get_segment(struct vlm_vmx *vmx, enum vlm_seg seg, struct kvm_segment *out);
 void vlm_vmx_set_segment(struct vlm_vmx *vmx, enum vlm_seg seg, const struct kvm_segment *in);
 u64 vlm_vmx_segment_base(struct vlm_vmx *vmx, enum vlm_seg seg);
-int vlm_vmx_cpl(struct vlm_vmx *vmx);
+int vlm_vmx_cpl(struct vlm_vmx *vmx);	/* DPL of SS, SDM "Guest Register State" */
 void vlm_vmx_get_dtable(struct vlm_vmx *vmx, bool idt, struct kvm_dtable *out);
 void vlm_vmx_set_dtable(struct vlm_vmx *vmx, bool idt, const struct kvm_dtable *in);
 
 /* Control registers as the guest sees them; masks and fixed bits are handled inside. */
 u64 vlm_vmx_cr0(struct vlm_vmx *vmx);
 void vlm_vmx_set_cr0(struct vlm_vmx *vmx, u64 cr0);
+/* CR2 is switched by enter; */
+u64 vlm_vmx_cr2(struct vlm_vmx *vmx);
+void vlm_vmx_set_cr2(struct vlm_vmx *vmx, u64 cr2);
 u64 vlm_vmx_cr3(struct vlm_vmx *vmx);
 void vlm_vmx_set_cr3(struct vlm_vmx *vmx, u64 cr3);
 u64 vlm_vmx_cr4(struct vlm_vmx *vmx);
 void vlm_vmx_set_cr4(struct vlm_vmx *vmx, u64 cr4);
+/*
+ * CR4 bits that vcpu/ leaves to the guest, e.g. by its CPUID. Bits that must exit
+ * (VMXE, MCE, OSXSAVE, PKE, ...) are removed. The default is the set of bits that every
+ * 64-bit processor has.
+ */
+void vlm_vmx_set_cr4_guest_bits(struct vlm_vmx *vmx, u64 bits);
 u64 vlm_vmx_efer(struct vlm_vmx *vmx);
 void vlm_vmx_set_efer(struct vlm_vmx *vmx, u64 efer);	/* also the "IA-32e mode guest" control */
 u64 vlm_vmx_dr7(struct vlm_vmx *vmx);
