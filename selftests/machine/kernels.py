@@ -40,31 +40,37 @@ def cache_lock() -> Iterator[Path]:
 
 
 def package_dir(name: str) -> Path:
-    """Where a package lies unpacked."""
+    """Where a package, or a set of them, lies unpacked."""
     return cache_dir() / "packages" / name
 
 
-def fetch_package(name: str) -> Path:
-    """Downloads and unpacks a package unless the cache has it."""
-    root = package_dir(name)
+def fetch_packages(folder: str, names: list[str]) -> Path:
+    """Downloads packages and unpacks them over each other into one folder of the cache, unless it has them."""
+    root = package_dir(folder)
     if root.is_dir():
         return root
     with cache_lock() as cache:
         if root.is_dir():
             return root
-        print(f"fetching {name}", file=sys.stderr, flush=True)
+        print(f"fetching {' '.join(names)}", file=sys.stderr, flush=True)
         scratch = cache / f"unpack.{os.getpid()}"
         shutil.rmtree(scratch, ignore_errors=True)
         (scratch / "root").mkdir(parents=True)
         try:
-            download(name, scratch)
-            deb = next(scratch.glob("*.deb"))
-            subprocess.run(["dpkg", "-x", str(deb), str(scratch / "root")], check=True)
+            for name in names:
+                download(name, scratch)
+            for deb in scratch.glob("*.deb"):
+                subprocess.run(["dpkg", "-x", str(deb), str(scratch / "root")], check=True)
             root.parent.mkdir(exist_ok=True)
             (scratch / "root").rename(root)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     return root
+
+
+def fetch_package(name: str) -> Path:
+    """One package in a folder of its own."""
+    return fetch_packages(name, [name])
 
 
 def download(name: str, folder: Path) -> None:
@@ -117,19 +123,19 @@ class Kernel:
     image: Path
     modules: Path | None
 
-    def elf(self) -> bytes:
+    def elf(self) -> Path:
         """The unpacked kernel, from the cache after the first time."""
         stat = self.image.stat()
-        cached = cache_dir() / "vmlinux" / f"{self.release}-{stat.st_size}-{int(stat.st_mtime)}"
+        cached = cache_dir() / "vmlinux" / f"{stat.st_size}-{int(stat.st_mtime)}" / f"vmlinux-{self.release}"
         if cached.exists():
-            return cached.read_bytes()
+            return cached
         elf = payload.unpack_bzimage(self.image.read_bytes())
         with cache_lock():
-            cached.parent.mkdir(exist_ok=True)
+            cached.parent.mkdir(parents=True, exist_ok=True)
             scratch = cached.with_name(f"{cached.name}.{os.getpid()}")
             scratch.write_bytes(elf)
             scratch.rename(cached)
-        return elf
+        return cached
 
     def module(self, name: str) -> Path | None:
         """A module's file, None if it is built in; '-' and '_' mean the same."""
@@ -182,6 +188,46 @@ def kernel_at(path: Path) -> Kernel:
     return Kernel(release, path, None)
 
 
+def headers_dir(series: str) -> Path:
+    """The unpacked headers of a series: /usr/src/linux-headers-RELEASE inside the cache.
+
+    Unpacked and not installed, because the 6.12 headers depend on the kernel image; the one absolute path in them
+    is made to point into the cache.
+    """
+    release = release_of(series)
+    folder = f"linux-headers-{release}"
+    if not package_dir(folder).is_dir():
+        shown = subprocess.run(["apt-cache", "show", "--no-all-versions", folder], capture_output=True, text=True,
+                               check=False).stdout
+        needs = re.findall(r"linux-headers-[^ ,]+-common|linux-kbuild-[^ ,]+", shown)
+        fetch_packages(folder, [folder, *sorted(set(needs))])
+    sources = package_dir(folder) / "usr" / "src"
+    makefile = sources / folder / "Makefile"
+    common = f"include {sources}/linux-headers-{release.removesuffix('-amd64')}-common/Makefile\n"
+    if makefile.read_text(encoding="ascii") != common:
+        makefile.write_text(common, encoding="ascii")
+    return makefile.parent
+
+
+def main(arguments: list[str]) -> int:
+    """For the Makefile: `headers SERIES` prints a folder; `image`, `elf SERIES [FLAVOUR]` a kernel, packed or not."""
+    actions = {"headers": headers_dir, "image": lambda *which: debian_kernel(*which).image,
+               "elf": lambda *which: debian_kernel(*which).elf()}
+    if len(arguments) < 2 or arguments[0] not in actions or arguments[1] not in SERIES:
+        print("usage: kernels.py headers|image|elf 6.1|6.12 [amd64|cloud-amd64]", file=sys.stderr)
+        return 2
+    try:
+        print(actions[arguments[0]](*arguments[1:]))
+    except MachineError as error:
+        print(f"kernels.py: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
 def find_kernel(name: str) -> Kernel:
     """The kernel that --kernel names."""
     return debian_kernel(name) if name in SERIES else kernel_at(Path(name))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# The front door. Calls Kbuild, CMake and selftests/machine/run.py, and installs what they need.
+#
+#   make run [GUEST=6.12] [KERNEL=6.12] [PARAM="ept=0"]   a Debian guest on vellum.ko in the test machine
+#   make test          lint, unit tests, selftests in the test machine
+#   make unit          unit tests in user space, under ASan+UBSan and under TSan
+#   make selftest      the list of selftests in the test machine
+#   make lint          style and layering; make format rewrites the C++ files
+#   make kmod          vellum.ko for every supported kernel, into build/<release>/
+#   make vmm           the VMM and the programs for the machine, into build/host/
+#   make debug         the test machine with a shell script of yours: SCRIPT=file [KERNEL=] [PARAM=]
+#   make install       vmm and, through DKMS, the module, on this host
+#   make clean
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+.DELETE_ON_ERROR:
+
+# Kernels that the module is built for and tested on.
+KERNELS := 6.1 6.12
+# KERNEL: of the test machine. GUEST: of the guest in it. PARAM: module parameters, "k=v k=v".
+KERNEL ?= 6.1
+GUEST ?= 6.1
+PARAM ?=
+JOBS ?= 2
+
+# All from bookworm main, updates, security.
+PACKAGES := \
+	acpica-tools \
+	binutils \
+	bochs \
+	bochs-term \
+	bochsbios \
+	busybox-static \
+	clang-format \
+	cmake \
+	g++ \
+	gcc \
+	kmod \
+	libarchive-dev \
+	libc6-dev \
+	libcli11-dev \
+	libelf1 \
+	libexpected-dev \
+	libfmt-dev \
+	libgmock-dev \
+	libgtest-dev \
+	libkmod-dev \
+	liblz4-dev \
+	liblzma-dev \
+	libssl3 \
+	liburing-dev \
+	libzstd-dev \
+	libzydis-dev \
+	ninja-build \
+	pkgconf \
+	python3 \
+	sparse \
+	xz-utils \
+	zstd
+
+MACHINE := selftests/machine
+RUN := $(MACHINE)/run.py
+KERNELS_PY := python3 $(MACHINE)/kernels.py
+PARAMS := $(foreach word,$(PARAM),--param $(word))
+
+.PHONY: all run test unit selftest lint format debug kmod kmod-one kmod-part vmm tsan install clean packages
+
+all: kmod vmm
+
+# Installs what is missing, and only then touches the network.
+packages:
+	@missing=$$({ dpkg-query -W -f '$${Package} $${Status}\n' $(PACKAGES) 2>/dev/null || true; } \
+	  | sed -n 's/ install ok installed$$//p' | sort -u | comm -13 - <(printf '%s\n' $(PACKAGES) | sort)); \
+	if [ -n "$$missing" ]; then \
+	  echo "installing" $$missing; \
+	  sudo=; [ $$(id -u) = 0 ] || sudo=sudo; \
+	  $$sudo apt-get -qq update; \
+	  DEBIAN_FRONTEND=noninteractive $$sudo apt-get -qq -y --no-install-recommends install $$missing >/dev/null; \
+	fi
+
+# --- the module -----------------------------------------------------------------------------------------------------
+
+kmod: packages
+	@for series in $(KERNELS); do \
+	  headers=$$($(KERNELS_PY) headers $$series); \
+	  $(MAKE) kmod-one HEADERS=$$headers RELEASE=$${headers##*/linux-headers-} SOURCE=kmod MODULE=vellum; \
+	  $(MAKE) kmod-one HEADERS=$$headers RELEASE=$${headers##*/linux-headers-} SOURCE=$(MACHINE)/provoke MODULE=provoke; \
+	done
+
+# Kbuild writes beside the sources: each kernel gets a folder of links to them. A warning, whether of the compiler,
+# sparse, modpost or objtool, fails the build and takes its objects with it, so that it comes back next time.
+# The module in build/<release>/ is stripped of debug information; the full one stays in the folder of its name.
+kmod-one:
+	@out=build/$(RELEASE); tree=$$out/$(MODULE); log=$$out/$(MODULE).log; ko=$$out/$(MODULE).ko; \
+	mkdir -p $$tree; \
+	exec 9>$$out/lock; flock 9; \
+	cp -asfT $(CURDIR)/$(SOURCE) $(CURDIR)/$$tree; \
+	find $$tree -xtype l -delete; \
+	[ -f $$ko ] || echo "building $(MODULE).ko for $(RELEASE)"; \
+	if ! nice $(MAKE) -j$(JOBS) -C $(HEADERS) M=$(CURDIR)/$$tree W=1 C=1 CONFIG_DEBUG_INFO_BTF_MODULES= \
+	    modules >$$log 2>&1; then \
+	  sed "s|$(CURDIR)/$$tree/|$(SOURCE)/|g" $$log >&2; rm -f $$ko; \
+	  echo "make: $(MODULE).ko does not build for $(RELEASE); log: $$log" >&2; exit 1; \
+	fi; \
+	if grep -q 'warning:\|WARNING:' $$log; then \
+	  grep -A3 'warning:\|WARNING:' $$log | sed "s|$(CURDIR)/$$tree/|$(SOURCE)/|g" >&2; \
+	  if grep 'warning:\|WARNING:' $$log | grep -qv '^[^ :]*\.[cS]:'; then \
+	    find $$tree -name '*.o' -delete; \
+	  else \
+	    grep -o '^[^ :]*\.[cS]: *' $$log | sed 's/\.[cS]: *$$/.o/' | sort -u | xargs -r rm -f; \
+	  fi; \
+	  rm -f $$ko; \
+	  echo "make: warnings in $(MODULE).ko for $(RELEASE); log: $$log" >&2; exit 1; \
+	fi; \
+	[ $$ko -nt $$tree/$(MODULE).ko ] || strip --strip-debug -o $$ko $$tree/$(MODULE).ko
+
+# make kmod-part PART=emul: the objects of one room alone, for both kernels; symbols of other rooms may be missing.
+kmod-part: packages
+	@for series in $(KERNELS); do \
+	  headers=$$($(KERNELS_PY) headers $$series); \
+	  tree=build/$${headers##*/linux-headers-}/part-$(PART); \
+	  mkdir -p $$tree; \
+	  cp -asfT $(CURDIR)/kmod $(CURDIR)/$$tree; \
+	  find $$tree -xtype l -delete; rm -f $$tree/Kbuild; \
+	  printf '%s\n' 'obj-m := part.o' 'ccflags-y += -I$$(src)' 'include $$(src)/$(PART)/objects.mk' \
+	    'part-y := part-license.o $$(vellum-y)' >$$tree/Kbuild; \
+	  printf '%s\n' '#include <linux/module.h>' 'MODULE_LICENSE("GPL");' 'MODULE_DESCRIPTION("part");' \
+	    >$$tree/part-license.c; \
+	  nice $(MAKE) -j$(JOBS) -C $$headers M=$(CURDIR)/$$tree W=1 C=1 CONFIG_DEBUG_INFO_BTF_MODULES= \
+	    KBUILD_MODPOST_WARN=1 modules 2>&1 | { grep -v 'undefined!' || true; } \
+	    | sed "s|$(CURDIR)/$$tree/|kmod/|g"; \
+	done
+
+# --- user space -----------------------------------------------------------------------------------------------------
+
+# $(call cmake,FOLDER,OPTIONS): configures once, builds what changed; speaks only when something fails.
+define cmake
+	@mkdir -p build/$(1); \
+	[ -f build/$(1)/build.ninja ] || { \
+	  echo "configuring build/$(1)"; \
+	  cmake -S . -B build/$(1) -G Ninja $(2) >build/$(1).log 2>&1 || { cat build/$(1).log >&2; exit 1; }; }; \
+	[ -f build/$(1)/.ninja_log ] || echo "building build/$(1)"; \
+	nice cmake --build build/$(1) -j$(JOBS) >build/$(1).log 2>&1 || { \
+	  grep -v '^\[[0-9]*/[0-9]*\] [BL]' build/$(1).log >&2; exit 1; }
+endef
+
+# $(call ctest,FOLDER)
+define ctest
+	@ctest --test-dir build/$(1) -j$(JOBS) --output-on-failure >build/$(1)-tests.log 2>&1 || { \
+	  grep -v ' Passed \|^ *Start ' build/$(1)-tests.log >&2; exit 1; }; \
+	echo "unit ($(1)): $$(grep -o '[0-9]*% tests passed.*' build/$(1)-tests.log)"
+endef
+
+vmm: packages
+	$(call cmake,host,)
+
+tsan: packages
+	$(call cmake,tsan,-DVELLUM_SANITIZE=thread)
+
+unit: vmm tsan
+	$(call ctest,host)
+	$(call ctest,tsan)
+
+# --- checks ---------------------------------------------------------------------------------------------------------
+
+CXX_FILES = $(shell git ls-files 'vmm/*.cc' 'vmm/*.h' 'tests/*.cc' 'tests/*.h' 'selftests/*.cc' 'selftests/*.h')
+LINTS = $(sort $(wildcard tests/lint/*.py))
+
+lint: packages
+	@clang-format --dry-run -Werror $(CXX_FILES)
+	@for script in $(LINTS); do python3 $$script; done
+	@python3 -W error -m compileall -q selftests tests
+	@python3 $(MACHINE)/test_run.py -q
+	@echo "lint: clean"
+
+# Rewrites the C++ files in the project's style.
+format:
+	@clang-format -i $(CXX_FILES)
+
+selftest: kmod vmm
+	@python3 selftests/run_list.py
+
+test: lint unit selftest
+
+# --- the machine ----------------------------------------------------------------------------------------------------
+
+VMM := build/host/vmm/vmm
+
+# Unpacking a kernel inside the emulator takes a minute, so the guest's comes unpacked.
+run: kmod vmm
+	@guest=$$($(KERNELS_PY) elf $(GUEST) cloud-amd64); \
+	echo "starting the machine: kernel $(KERNEL), guest $${guest##*/}"; \
+	$(RUN) -v --kernel $(KERNEL) --mem 1024 --timeout 900 $(PARAMS) --log build/run.log --add $$guest:/guest/kernel \
+	  -- $(VMM) run --kernel /guest/kernel --mem 256M -- uname -r
+
+debug: kmod vmm
+	@$(RUN) -v --kernel $(KERNEL) --mem 1024 $(PARAMS) --log build/debug.log --add $(VMM) --script $(SCRIPT)
+
+# --- this host ------------------------------------------------------------------------------------------------------
+
+PREFIX ?= /usr/local
+DKMS_NAME := vellum
+DKMS_VERSION := 0.1
+
+install: vmm
+	@install -D -m 755 $(VMM) $(DESTDIR)$(PREFIX)/bin/vmm
+	@mkdir -p $(DESTDIR)/usr/src/$(DKMS_NAME)-$(DKMS_VERSION)
+	@cp -rT kmod $(DESTDIR)/usr/src/$(DKMS_NAME)-$(DKMS_VERSION)
+	@printf '%s\n' 'PACKAGE_NAME="$(DKMS_NAME)"' 'PACKAGE_VERSION="$(DKMS_VERSION)"' \
+	  'BUILT_MODULE_NAME[0]="vellum"' 'DEST_MODULE_LOCATION[0]="/updates"' 'AUTOINSTALL="yes"' \
+	  'MAKE[0]="make -C $$kernel_source_dir M=$$dkms_tree/$$module/$$module_version/build modules"' \
+	  'CLEAN="true"' >$(DESTDIR)/usr/src/$(DKMS_NAME)-$(DKMS_VERSION)/dkms.conf
+	@if [ -z "$(DESTDIR)" ]; then \
+	  command -v dkms >/dev/null || { echo "make: dkms is missing: apt-get install dkms" >&2; exit 1; }; \
+	  dkms install $(DKMS_NAME)/$(DKMS_VERSION); \
+	fi
+
+clean:
+	@rm -rf build
