@@ -10,6 +10,8 @@
 
 struct vlm_vm;
 
+#define VLM_MAX_IRQ_ROUTES 4096	/* KVM_CAP_IRQ_ROUTING */
+
 int vlm_irqchip_module_init(void);
 void vlm_irqchip_module_exit(void);
 

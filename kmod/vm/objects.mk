@@ -1,3 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Objects of vm/, for kmod/Kbuild.
-vellum-y +=
+vellum-y += vm/vm.o
+vellum-y += vm/requests.o
+vellum-y += vm/iobus.o
+vellum-y += vm/debugfs.o
+vellum-y += vm/settings.o
+vellum-y += vm/clock.o

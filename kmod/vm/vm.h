@@ -37,6 +37,7 @@ struct dentry;
  * @vcpus:	l  idx -> struct vlm_vcpu_head, entries are never removed before the VM dies
  * @nr_vcpus:	l  written under @lock after the vCPU is in @vcpus; read with smp_load_acquire
  * @max_vcpu_id: l  KVM_CAP_MAX_VCPU_ID setting, VLM_MAX_VCPU_IDS by default
+ * @max_vcpu_id_set: l  KVM_CAP_MAX_VCPU_ID was enabled; it can be once
  * @bsp_id:	l  KVM_SET_BOOT_CPU_ID, 0 by default
  * @dead:	a  an invariant broke; every further ioctl answers -EIO
  * @mmu:	the MMU, with its own locks
@@ -47,6 +48,8 @@ struct dentry;
  * @mmio:	S  memory bus
  * @tss_addr:	l  KVM_SET_TSS_ADDR; unused with unrestricted guest
  * @identity_map_addr: l  KVM_SET_IDENTITY_MAP_ADDR
+ * @nr_mmu_pages: l  KVM_SET_NR_MMU_PAGES; kept for KVM_GET_NR_MMU_PAGES
+ * @clock_offset: l  nanoseconds from CLOCK_BOOTTIME to the KVM_GET_CLOCK clock
  * @exception_payload: l  KVM_CAP_EXCEPTION_PAYLOAD enabled
  * @disabled_quirks: l  KVM_CAP_DISABLE_QUIRKS2 mask
  * @debugfs:	c  this VM's folder, may be an error pointer
@@ -61,6 +64,7 @@ struct vlm_vm {
 	struct xarray vcpus;
 	u32 nr_vcpus;
 	u32 max_vcpu_id;
+	bool max_vcpu_id_set;
 	u32 bsp_id;
 	bool dead;
 	struct vlm_mmu mmu;
@@ -71,11 +75,17 @@ struct vlm_vm {
 	struct vlm_iobus mmio;
 	u64 tss_addr;
 	u64 identity_map_addr;
+	unsigned long nr_mmu_pages;
+	s64 clock_offset;
 	bool exception_payload;
 	u64 disabled_quirks;
 	struct dentry *debugfs;
 	struct list_head link;
 };
+
+/* Once per module, before any VM: the debugfs root and the list of machines. */
+int vlm_vm_module_init(void);
+void vlm_vm_module_exit(void);
 
 /*
  * Create a machine for current->mm with one reference. @type must be 0.
@@ -83,8 +93,36 @@ struct vlm_vm {
  */
 struct vlm_vm *vlm_vm_create(unsigned long type);
 void vlm_vm_get(struct vlm_vm *vm);
-/* Drop a reference; the last one destroys vCPUs, tables and notifier. May sleep. */
+/*
+ * Drop a reference; the last one destroys, in this order: the irqchip (sources of
+ * interrupts stop), the vCPUs, the io buses, the notifier, the tables. May sleep.
+ */
 void vlm_vm_put(struct vlm_vm *vm);
+
+/*
+ * Settings, each by the ioctl of the same name; errors as the KVM API documents
+ * them. They take @lock. vlm_vm_enable_cap() answers -EINVAL for capabilities
+ * that vm/ knows nothing of.
+ */
+int vlm_vm_set_tss_addr(struct vlm_vm *vm, unsigned long addr);
+int vlm_vm_set_identity_map_addr(struct vlm_vm *vm, u64 addr);
+int vlm_vm_set_boot_cpu_id(struct vlm_vm *vm, unsigned long id);
+int vlm_vm_set_nr_mmu_pages(struct vlm_vm *vm, unsigned long nr);
+int vlm_vm_enable_cap(struct vlm_vm *vm, const struct kvm_enable_cap *cap);
+#define VLM_VALID_QUIRKS 0	/* what KVM_CAP_DISABLE_QUIRKS2 may switch off */
+#define VLM_MIN_MMU_PAGES 64
+
+/* KVM_GET_CLOCK and KVM_SET_CLOCK. */
+void vlm_vm_get_clock(struct vlm_vm *vm, struct kvm_clock_data *data);
+int vlm_vm_set_clock(struct vlm_vm *vm, const struct kvm_clock_data *data);
+
+/* Write one line per counter of @vm to @m; debugfs. */
+struct seq_file;
+void vlm_vm_show_stats(struct vlm_vm *vm, struct seq_file *m);
+
+/* This VM's folder in debugfs; a failure leaves the VM without one. */
+void vlm_vm_debugfs_add(struct vlm_vm *vm);
+void vlm_vm_debugfs_remove(struct vlm_vm *vm);
 
 /* Mark the VM dead, raise VLM_REQ_VM_DEAD on all vCPUs, log once. Any context. */
 void vlm_vm_kill(struct vlm_vm *vm, const char *why);

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Settings of a machine that user space makes by an ioctl of their own. */
+
+#include <linux/kernel.h>
+#include <linux/mm.h>
+
+#include "vm.h"
+
+int vlm_vm_set_tss_addr(struct vlm_vm *vm, unsigned long addr)
+{
+	/* Three pages below 4 GiB. */
+	if (addr > SZ_4G - 3 * PAGE_SIZE)
+		return -EINVAL;
+	mutex_lock(&vm->lock);
+	vm->tss_addr = addr;
+	mutex_unlock(&vm->lock);
+	return 0;
+}
+
+int vlm_vm_set_identity_map_addr(struct vlm_vm *vm, u64 addr)
+{
+	int err = 0;
+
+	mutex_lock(&vm->lock);
+	if (vm->nr_vcpus)
+		err = -EINVAL;
+	else
+		vm->identity_map_addr = addr;
+	mutex_unlock(&vm->lock);
+	return err;
+}
+
+int vlm_vm_set_boot_cpu_id(struct vlm_vm *vm, unsigned long id)
+{
+	int err = 0;
+
+	mutex_lock(&vm->lock);
+	if (vm->nr_vcpus)
+		err = -EBUSY;
+	else
+		vm->bsp_id = id;
+	mutex_unlock(&vm->lock);
+	return err;
+}
+
+int vlm_vm_set_nr_mmu_pages(struct vlm_vm *vm, unsigned long nr)
+{
+	if (nr < VLM_MIN_MMU_PAGES)
+		return -EINVAL;
+	mutex_lock(&vm->lock);
+	vm->nr_mmu_pages = nr;
+	mutex_unlock(&vm->lock);
+	return 0;
+}
+
+/* The limit can be set once; to repeat the same value is no error. */
+static int set_max_vcpu_id(struct vlm_vm *vm, u64 limit)
+{
+	int err = 0;
+
+	if (limit > VLM_MAX_VCPU_IDS)
+		return -EINVAL;
+	mutex_lock(&vm->lock);
+	if (!vm->max_vcpu_id_set) {
+		/* Zero means no limit of its own, and may be set later. */
+		vm->max_vcpu_id_set = limit;
+		vm->max_vcpu_id = limit ?: VLM_MAX_VCPU_IDS;
+	} else if (vm->max_vcpu_id != limit) {
+		err = -EINVAL;
+	}
+	mutex_unlock(&vm->lock);
+	return err;
+}
+
+int vlm_vm_enable_cap(struct vlm_vm *vm, const struct kvm_enable_cap *cap)
+{
+	if (cap->flags)
+		return -EINVAL;
+
+	switch (cap->cap) {
+	case KVM_CAP_MAX_VCPU_ID:
+		return set_max_vcpu_id(vm, cap->args[0]);
+	case KVM_CAP_DISABLE_QUIRKS2:
+		if (cap->args[0] & ~(u64)VLM_VALID_QUIRKS)
+			return -EINVAL;
+		fallthrough;
+	case KVM_CAP_DISABLE_QUIRKS:
+		mutex_lock(&vm->lock);
+		vm->disabled_quirks = cap->args[0];
+		mutex_unlock(&vm->lock);
+		return 0;
+	case KVM_CAP_EXCEPTION_PAYLOAD:
+		mutex_lock(&vm->lock);
+		vm->exception_payload = cap->args[0];
+		mutex_unlock(&vm->lock);
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
