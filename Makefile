@@ -167,11 +167,10 @@ unit: vmm tsan
 # --- checks ---------------------------------------------------------------------------------------------------------
 
 CXX_FILES = $(shell git ls-files 'vmm/*.cc' 'vmm/*.h' 'tests/*.cc' 'tests/*.h' 'selftests/*.cc' 'selftests/*.h')
-LINTS = $(sort $(wildcard tests/lint/*.py))
 
 lint: packages
 	@clang-format --dry-run -Werror $(CXX_FILES)
-	@for script in $(LINTS); do python3 $$script; done
+	@tests/lint/run.sh
 	@python3 -W error -m compileall -q selftests tests
 	@python3 $(MACHINE)/test_run.py -q
 	@echo "lint: clean"
