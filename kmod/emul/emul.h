@@ -37,11 +37,11 @@
 #include "platform.h"
 
 /* Largest transfer of one rep ins/outs step, in bytes. */
-#define VLM_EMUL_BATCH_BYTES	1024
+#define VLM_EMUL_BATCH_BYTES	1024u
 /* Most iterations of a repeated string instruction in one call. */
-#define VLM_EMUL_REP_MAX	1024
+#define VLM_EMUL_REP_MAX	1024u
 /* Longest instruction, in bytes; longer ones are #GP (SDM "Instruction Format"). */
-#define VLM_EMUL_INSN_MAX	15
+#define VLM_EMUL_INSN_MAX	15u
 
 /* How the instruction stream is read; see vlm_emul_mode_of(). */
 enum vlm_emul_mode {
@@ -107,8 +107,8 @@ struct vlm_emul_operand {
 };
 
 /* Reads that completed, so that a restarted instruction sees them again. */
-#define VLM_EMUL_LOG_READS	8
-#define VLM_EMUL_LOG_BYTES	128
+#define VLM_EMUL_LOG_READS	8u
+#define VLM_EMUL_LOG_BYTES	128u
 
 struct vlm_emul_log {
 	struct {
@@ -167,6 +167,7 @@ struct vlm_emul {
 	u64 dst_old;		/* dst as loaded, for a locked write-back */
 	u32 flags;		/* op->flags after group resolution */
 	bool stop;		/* a write was queued: end the rep after it */
+	bool rsp_base;		/* the memory operand is relative to rsp */
 	struct vlm_emul_log log;
 	u8 buf[VLM_EMUL_BATCH_BYTES] __aligned(16);
 };
