@@ -118,10 +118,13 @@ static inline unsigned long vlm_memslot_hva_of(const struct vlm_memslot *slot, u
 	return slot->hva + (unsigned long)((gfn - slot->base_gfn) << PAGE_SHIFT);
 }
 
-/* Note that the guest or the host wrote to @gfn. Read section. */
+/*
+ * Note that @gfn was written to, or can be written to from now on. After the write,
+ * or after the entry was made writable: the atomic operation orders the two. Read section.
+ */
 static inline void vlm_memslot_mark_dirty(const struct vlm_memslot *slot, u64 gfn)
 {
-	if (slot->dirty && !test_bit((long)(gfn - slot->base_gfn), slot->dirty))
+	if (slot->dirty)
 		set_bit((long)(gfn - slot->base_gfn), slot->dirty);
 }
 

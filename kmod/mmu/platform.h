@@ -95,7 +95,7 @@ int vlm_platform_host_level(struct vlm_mmu *mmu, unsigned long hva);
 void vlm_platform_flush_tlbs(struct vlm_mmu *mmu);
 /* Make every vCPU call vlm_mmu_reload() before it next runs guest code; wait likewise. */
 void vlm_platform_reload_all(struct vlm_mmu *mmu);
-/* An invariant broke: no vCPU may run again. Any context. */
+/* An invariant broke: set vlm_mmu::dead, no vCPU may run again. Any context. */
 void vlm_platform_kill(struct vlm_mmu *mmu, const char *why);
 
 /*

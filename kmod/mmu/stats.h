@@ -10,7 +10,7 @@ enum vlm_mmu_stat {
 	VLM_STAT_PAGES_4K,		/* leaf entries by size */
 	VLM_STAT_PAGES_2M,
 	VLM_STAT_PAGES_1G,
-	VLM_STAT_TABLES,		/* table pages, those awaiting a grace period included */
+	VLM_STAT_TABLES,		/* table pages, caches included, those awaiting a grace period not */
 	VLM_STAT_ROOTS,			/* roots on the list, invalid ones included */
 	VLM_STAT_NX_LPAGE_SPLITS,	/* tables that only the NX mitigation keeps */
 	/* Events: only grow. */

@@ -1,0 +1,504 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Keep the memslots: sorted sets, their publication, and the checks of a request. */
+#include "generation.h"
+#include "memslot.h"
+#include "memslot_change.h"
+#include "notifier.h"
+#include "spte.h"
+#include "state.h"
+#include "zap.h"
+
+struct vlm_memslots *vlm_memslots_get(struct vlm_mmu *mmu, unsigned int as_id)
+{
+	return rcu_dereference_check(mmu->space[as_id].active, true);
+}
+
+/* Index of the first entry of by_gfn that begins after @gfn. */
+static u32 upper_gfn(const struct vlm_memslots *slots, u64 gfn)
+{
+	u32 lo = 0, hi = slots->nr;
+
+	while (lo < hi) {
+		u32 mid = lo + (hi - lo) / 2;
+
+		if (slots->by_gfn[mid]->base_gfn > gfn)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return lo;
+}
+
+struct vlm_memslot *vlm_memslot_find(const struct vlm_memslots *slots, u64 gfn)
+{
+	u32 i = upper_gfn(slots, gfn);
+	struct vlm_memslot *slot;
+
+	if (!i)
+		return NULL;
+	slot = slots->by_gfn[i - 1];
+	return gfn - slot->base_gfn < slot->npages ? slot : NULL;
+}
+
+u32 vlm_memslot_first_hva(const struct vlm_memslots *slots, unsigned long start)
+{
+	u32 lo = 0, hi = slots->nr;
+
+	/* max_end never falls: all entries before the first larger one end too early. */
+	while (lo < hi) {
+		u32 mid = lo + (hi - lo) / 2;
+
+		if (slots->by_hva[mid].max_end > start)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return lo;
+}
+
+/* Index of the first entry of by_hva that begins at @start or after. */
+static u32 lower_hva(const struct vlm_memslots *slots, unsigned long start)
+{
+	u32 lo = 0, hi = slots->nr;
+
+	while (lo < hi) {
+		u32 mid = lo + (hi - lo) / 2;
+
+		if (slots->by_hva[mid].start >= start)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return lo;
+}
+
+static void update_max_end(struct vlm_memslots *slots, u32 from)
+{
+	u32 i;
+
+	for (i = from; i < slots->nr; i++) {
+		struct vlm_memslot_hva *e = &slots->by_hva[i];
+
+		e->max_end = e->end;
+		if (i && slots->by_hva[i - 1].max_end > e->max_end)
+			e->max_end = slots->by_hva[i - 1].max_end;
+	}
+}
+
+static void set_insert(struct vlm_memslots *slots, struct vlm_memslot *slot)
+{
+	u32 i = upper_gfn(slots, slot->base_gfn);
+	u32 j = lower_hva(slots, slot->hva);
+
+	memmove(slots->by_gfn + i + 1, slots->by_gfn + i, (slots->nr - i) * sizeof(*slots->by_gfn));
+	slots->by_gfn[i] = slot;
+	memmove(slots->by_hva + j + 1, slots->by_hva + j, (slots->nr - j) * sizeof(*slots->by_hva));
+	slots->by_hva[j].start = slot->hva;
+	slots->by_hva[j].end = slot->hva + (slot->npages << PAGE_SHIFT);
+	slots->by_hva[j].slot = slot;
+	slots->nr++;
+	update_max_end(slots, j);
+}
+
+static u32 index_by_hva(const struct vlm_memslots *slots, const struct vlm_memslot *slot)
+{
+	u32 j = lower_hva(slots, slot->hva);
+
+	while (slots->by_hva[j].slot != slot)
+		j++;
+	return j;
+}
+
+static void set_remove(struct vlm_memslots *slots, struct vlm_memslot *slot)
+{
+	u32 i = upper_gfn(slots, slot->base_gfn) - 1;
+	u32 j = index_by_hva(slots, slot);
+
+	slots->nr--;
+	memmove(slots->by_gfn + i, slots->by_gfn + i + 1, (slots->nr - i) * sizeof(*slots->by_gfn));
+	memmove(slots->by_hva + j, slots->by_hva + j + 1, (slots->nr - j) * sizeof(*slots->by_hva));
+	update_max_end(slots, j);
+}
+
+static void set_apply(struct vlm_memslots *slots, struct vlm_memslot *old, struct vlm_memslot *fresh)
+{
+	if (old && fresh && old->base_gfn == fresh->base_gfn && old->hva == fresh->hva) {
+		slots->by_gfn[upper_gfn(slots, old->base_gfn) - 1] = fresh;
+		slots->by_hva[index_by_hva(slots, old)].slot = fresh;
+		return;
+	}
+	if (old)
+		set_remove(slots, old);
+	if (fresh)
+		set_insert(slots, fresh);
+}
+
+/* Room for @slots->nr + 1 entries. A reader may be inside unless the set is idle. */
+struct set_room {
+	struct vlm_memslot **by_gfn;
+	struct vlm_memslot_hva *by_hva;
+	u32 capacity;
+};
+
+static int room_alloc(const struct vlm_memslots *slots, struct set_room *room)
+{
+	u32 capacity = slots->capacity ? 2 * slots->capacity : 16;
+
+	memset(room, 0, sizeof(*room));
+	if (slots->nr < slots->capacity)
+		return 0;
+	room->by_gfn = (struct vlm_memslot **)kvcalloc(capacity, sizeof(*room->by_gfn),
+						       GFP_KERNEL_ACCOUNT);
+	room->by_hva = (struct vlm_memslot_hva *)kvcalloc(capacity, sizeof(*room->by_hva),
+							  GFP_KERNEL_ACCOUNT);
+	room->capacity = capacity;
+	if (room->by_gfn && room->by_hva)
+		return 0;
+	kvfree(room->by_gfn);
+	kvfree(room->by_hva);
+	memset(room, 0, sizeof(*room));
+	return -ENOMEM;
+}
+
+static void room_free(struct set_room *room)
+{
+	kvfree(room->by_gfn);
+	kvfree(room->by_hva);
+}
+
+/* Move @slots into @room; the set is idle. What is left in @room is the old storage. */
+static void room_use(struct vlm_memslots *slots, struct set_room *room)
+{
+	struct set_room old = { slots->by_gfn, slots->by_hva, slots->capacity };
+
+	if (!room->capacity)
+		return;
+	if (slots->nr) {
+		memcpy(room->by_gfn, slots->by_gfn, slots->nr * sizeof(*room->by_gfn));
+		memcpy(room->by_hva, slots->by_hva, slots->nr * sizeof(*room->by_hva));
+	}
+	slots->by_gfn = room->by_gfn;
+	slots->by_hva = room->by_hva;
+	slots->capacity = room->capacity;
+	*room = old;
+}
+
+/* Have room to add one slot, in both sets. */
+static int reserve(struct vlm_mmu *mmu, struct vlm_memslot_space *space, struct set_room *later)
+{
+	struct vlm_memslots *active = vlm_memslots_get(mmu, (unsigned int)(space - mmu->space));
+	struct vlm_memslots *idle = &space->sets[active == &space->sets[0]];
+	struct set_room now;
+
+	if (room_alloc(idle, &now))
+		return -ENOMEM;
+	if (room_alloc(active, later)) {
+		room_free(&now);
+		return -ENOMEM;
+	}
+	room_use(idle, &now);
+	room_free(&now);
+	return 0;
+}
+
+/*
+ * Replace @old (or nothing) by @fresh (or nothing) in the address space. On return no
+ * reader sees @old.
+ */
+static void publish(struct vlm_mmu *mmu, unsigned int as_id, struct vlm_memslot *old,
+		    struct vlm_memslot *fresh, struct set_room *later)
+{
+	struct vlm_memslot_space *space = &mmu->space[as_id];
+	struct vlm_memslots *active = vlm_memslots_get(mmu, as_id);
+	struct vlm_memslots *idle = &space->sets[active == &space->sets[0]];
+	u64 gen = active->generation;
+
+	set_apply(idle, old, fresh);
+	WRITE_ONCE(idle->generation, gen | VLM_GEN_UPDATING);
+	vlm_notifier_publish(mmu, space, idle);
+	vlm_platform_slots_sync(mmu);
+
+	gen = vlm_generation_next(gen);
+	if (vlm_generation_wrapped(gen)) {
+		mmu->mmio_gen_zaps++;
+		vlm_zap_all_fast(mmu);
+	}
+	WRITE_ONCE(idle->generation, gen);
+
+	/* The former set is nobody's now. */
+	if (later)
+		room_use(active, later);
+	set_apply(active, old, fresh);
+}
+
+int vlm_memslots_init(struct vlm_mmu *mmu)
+{
+	unsigned int as_id;
+
+	for (as_id = 0; as_id < VLM_AS_NUM; as_id++) {
+		struct vlm_memslot_space *space = &mmu->space[as_id];
+
+		memset(space, 0, sizeof(*space));
+		space->sets[0].generation = vlm_generation_first(as_id);
+		RCU_INIT_POINTER(space->active, &space->sets[0]);
+	}
+	mmu->nr_slot_pages = 0;
+	return 0;
+}
+
+void vlm_memslots_destroy(struct vlm_mmu *mmu)
+{
+	unsigned int as_id;
+	u32 i;
+
+	for (as_id = 0; as_id < VLM_AS_NUM; as_id++) {
+		struct vlm_memslot_space *space = &mmu->space[as_id];
+		struct vlm_memslots *slots = vlm_memslots_get(mmu, as_id);
+
+		for (i = 0; slots && i < slots->nr; i++) {
+			kvfree(slots->by_gfn[i]->dirty);
+			kfree(slots->by_gfn[i]);
+		}
+		for (i = 0; i < 2; i++) {
+			kvfree(space->sets[i].by_gfn);
+			kvfree(space->sets[i].by_hva);
+		}
+		kvfree(space->by_id);
+		memset(space, 0, sizeof(*space));
+	}
+}
+
+struct vlm_memslot *vlm_memslot_by_id(struct vlm_mmu *mmu, u32 slot)
+{
+	unsigned int as_id = slot >> 16;
+	u32 id = slot & 0xffff;
+
+	if (as_id >= VLM_AS_NUM || id >= mmu->space[as_id].ids)
+		return NULL;
+	return mmu->space[as_id].by_id[id];
+}
+
+/* Room for @id in the table of numbers. */
+static int reserve_id(struct vlm_memslot_space *space, u32 id)
+{
+	struct vlm_memslot **by_id;
+	u32 ids = space->ids ? space->ids : 64;
+
+	if (id < space->ids)
+		return 0;
+	while (ids <= id)
+		ids *= 2;
+	by_id = (struct vlm_memslot **)kvcalloc(ids, sizeof(*by_id), GFP_KERNEL_ACCOUNT);
+	if (!by_id)
+		return -ENOMEM;
+	if (space->ids)
+		memcpy(by_id, space->by_id, space->ids * sizeof(*by_id));
+	kvfree(space->by_id);
+	space->by_id = by_id;
+	space->ids = ids;
+	return 0;
+}
+
+static bool overlaps(const struct vlm_memslots *slots, const struct vlm_memslot *slot,
+		     const struct vlm_memslot *except)
+{
+	u32 i = upper_gfn(slots, slot->base_gfn + slot->npages - 1);
+
+	for (; i; i--) {
+		const struct vlm_memslot *other = slots->by_gfn[i - 1];
+
+		if (other == except)
+			continue;
+		/* Without overlap among themselves, only the nearest two below can matter. */
+		return other->base_gfn + other->npages > slot->base_gfn;
+	}
+	return false;
+}
+
+/* A version of the slot in @req with room for its dirty log. */
+static struct vlm_memslot *slot_alloc(const struct vlm_memslot_request *req,
+				      const struct vlm_memslot *old)
+{
+	struct vlm_memslot *slot = (struct vlm_memslot *)kzalloc(sizeof(*slot),
+								 GFP_KERNEL_ACCOUNT);
+
+	if (!slot)
+		return NULL;
+	slot->base_gfn = req->gpa >> PAGE_SHIFT;
+	slot->npages = req->size_bytes >> PAGE_SHIFT;
+	slot->hva = (unsigned long)req->hva;
+	slot->flags = req->flags;
+	slot->id = (u16)req->slot;
+	slot->as_id = (u8)(req->slot >> 16);
+	if (!(req->flags & VLM_MEMSLOT_LOG_DIRTY))
+		return slot;
+	slot->dirty = old ? old->dirty : NULL;
+	if (!slot->dirty)
+		slot->dirty = (unsigned long *)kvcalloc(BITS_TO_LONGS(slot->npages),
+							sizeof(long), GFP_KERNEL_ACCOUNT);
+	if (slot->dirty)
+		return slot;
+	kfree(slot);
+	return NULL;
+}
+
+/* Free @slot and, unless @keeper has it now, its dirty log. */
+static void slot_free(struct vlm_memslot *slot, const struct vlm_memslot *keeper)
+{
+	if (!keeper || keeper->dirty != slot->dirty)
+		kvfree(slot->dirty);
+	kfree(slot);
+}
+
+static int slot_create(struct vlm_mmu *mmu, const struct vlm_memslot_request *req)
+{
+	struct vlm_memslot *slot = slot_alloc(req, NULL);
+	struct vlm_memslot_space *space;
+	struct set_room later;
+	int err;
+
+	if (!slot)
+		return -ENOMEM;
+	space = &mmu->space[slot->as_id];
+	err = overlaps(vlm_memslots_get(mmu, slot->as_id), slot, NULL) ? -EEXIST : 0;
+	if (!err)
+		err = reserve_id(space, slot->id);
+	if (!err)
+		err = reserve(mmu, space, &later);
+	if (err) {
+		slot_free(slot, NULL);
+		return err;
+	}
+	space->by_id[slot->id] = slot;
+	mmu->nr_slot_pages += slot->npages;
+	publish(mmu, slot->as_id, NULL, slot, &later);
+	room_free(&later);
+	return 0;
+}
+
+/* Delete @old, or put @fresh in its place elsewhere. Takes both over. */
+static int slot_replace(struct vlm_mmu *mmu, struct vlm_memslot *old, struct vlm_memslot *fresh)
+{
+	struct vlm_memslot *invalid = (struct vlm_memslot *)kmemdup(old, sizeof(*old),
+								    GFP_KERNEL_ACCOUNT);
+
+	if (!invalid)
+		return -ENOMEM;
+	/* First stop faults from installing, then cut the vCPUs off, then let the slot go. */
+	invalid->flags |= VLM_MEMSLOT_INVALID;
+	publish(mmu, old->as_id, old, invalid, NULL);
+	vlm_zap_all_fast(mmu);
+	mmu->space[old->as_id].by_id[old->id] = fresh;
+	publish(mmu, old->as_id, invalid, fresh, NULL);
+	kfree(invalid);
+	return 0;
+}
+
+static int slot_delete(struct vlm_mmu *mmu, struct vlm_memslot *old)
+{
+	int err = slot_replace(mmu, old, NULL);
+
+	if (err)
+		return err;
+	mmu->nr_slot_pages -= old->npages;
+	slot_free(old, NULL);
+	return 0;
+}
+
+static int slot_move(struct vlm_mmu *mmu, struct vlm_memslot *old,
+		     const struct vlm_memslot_request *req)
+{
+	struct vlm_memslot *slot = slot_alloc(req, old);
+	int err;
+
+	if (!slot)
+		return -ENOMEM;
+	err = overlaps(vlm_memslots_get(mmu, old->as_id), slot, old) ? -EEXIST : 0;
+	if (!err)
+		err = slot_replace(mmu, old, slot);
+	if (err) {
+		slot_free(slot, old);
+		return err;
+	}
+	slot_free(old, slot);
+	return 0;
+}
+
+static int slot_change_flags(struct vlm_mmu *mmu, struct vlm_memslot *old,
+			     const struct vlm_memslot_request *req)
+{
+	struct vlm_memslot *slot = slot_alloc(req, old);
+
+	if (!slot)
+		return -ENOMEM;
+	mmu->space[old->as_id].by_id[old->id] = slot;
+	publish(mmu, old->as_id, old, slot, NULL);
+	if (slot->flags & VLM_MEMSLOT_LOG_DIRTY)
+		vlm_memslot_start_logging(mmu, slot);
+	else
+		vlm_memslot_stop_logging(mmu, slot);
+	slot_free(old, slot);
+	return 0;
+}
+
+static int check_request(const struct vlm_memslot_request *req)
+{
+	const u64 in_page = PAGE_SIZE - 1;
+
+	if (req->flags & ~(u32)VLM_MEMSLOT_ABI_FLAGS)
+		return -EINVAL;
+	if ((req->size_bytes & in_page) || (req->gpa & in_page) || (req->hva & in_page))
+		return -EINVAL;
+	if (req->slot >> 16 >= VLM_AS_NUM || (req->slot & 0xffff) >= VLM_MEMSLOTS_MAX)
+		return -EINVAL;
+	if (req->gpa + req->size_bytes < req->gpa || req->hva + req->size_bytes < req->hva)
+		return -EINVAL;
+	if (req->size_bytes >> PAGE_SHIFT > VLM_MEMSLOT_PAGES_MAX)
+		return -EINVAL;
+	return 0;
+}
+
+/* The guest must be able to address the last page. */
+static bool beyond_reach(const struct vlm_memslot_request *req)
+{
+	return (req->gpa + req->size_bytes - 1) >> PAGE_SHIFT > vlm_spte_ept.max_pfn;
+}
+
+int vlm_memslot_set(struct vlm_mmu *mmu, const struct vlm_memslot_request *req)
+{
+	struct vlm_memslot *old = vlm_memslot_by_id(mmu, req->slot);
+	int err = check_request(req);
+
+	if (err)
+		return err;
+	if (!req->size_bytes)
+		return old ? slot_delete(mmu, old) : -EINVAL;
+
+	if (!old) {
+		if (mmu->nr_slot_pages + (req->size_bytes >> PAGE_SHIFT) < mmu->nr_slot_pages ||
+		    beyond_reach(req))
+			return -EINVAL;
+		return slot_create(mmu, req);
+	}
+	if (req->hva != old->hva || req->size_bytes >> PAGE_SHIFT != old->npages ||
+	    ((req->flags ^ old->flags) & VLM_MEMSLOT_READONLY))
+		return -EINVAL;
+	if (req->gpa >> PAGE_SHIFT != old->base_gfn)
+		return beyond_reach(req) ? -EINVAL : slot_move(mmu, old, req);
+	return req->flags == old->flags ? 0 : slot_change_flags(mmu, old, req);
+}
+
+int vlm_memslot_fit_level(const struct vlm_memslot *slot, u64 gfn, int max)
+{
+	int level;
+
+	for (level = max; level > VLM_LEVEL_4K; level--) {
+		u64 pages = vlm_level_pages(level);
+		u64 base = vlm_level_base(gfn, level);
+
+		if (base >= slot->base_gfn && base + pages <= slot->base_gfn + slot->npages &&
+		    !((slot->base_gfn ^ (slot->hva >> PAGE_SHIFT)) & (pages - 1)))
+			break;
+	}
+	return level;
+}

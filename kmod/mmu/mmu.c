@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Life of the MMU of one machine, and of a vCPU's part in it. */
+#include "mmu.h"
+#include "notifier.h"
+#include "page.h"
+#include "root.h"
+#include "spte.h"
+
+/* SDM "Extended-Page-Table Pointer (EPTP)". */
+#define EPTP_WRITE_BACK		6ull
+#define EPTP_WALK_SHIFT		3
+#define EPTP_ACCESSED_DIRTY	BIT_ULL(6)
+
+int vlm_mmu_module_init(const struct vlm_mmu_caps *caps)
+{
+	vlm_spte_format_ept(&vlm_spte_ept, caps);
+	return vlm_page_module_init();
+}
+
+void vlm_mmu_module_exit(void)
+{
+	vlm_page_module_exit();
+}
+
+int vlm_mmu_init(struct vlm_mmu *mmu)
+{
+	rwlock_init(&mmu->lock);
+	spin_lock_init(&mmu->pages_lock);
+	INIT_LIST_HEAD(&mmu->roots);
+	vlm_notifier_init(&mmu->notifier);
+	return vlm_memslots_init(mmu);
+}
+
+void vlm_mmu_destroy(struct vlm_mmu *mmu)
+{
+	WARN_ON_ONCE(!list_empty(&mmu->roots));
+	vlm_page_cache_drain(mmu, &mmu->split_cache);
+	vlm_memslots_destroy(mmu);
+}
+
+int vlm_mmu_vcpu_init(struct vlm_mmu_vcpu *mv, struct vlm_mmu *mmu)
+{
+	mv->mmu = mmu;
+	mv->root = NULL;
+	mv->cache.nr = 0;
+	mv->as_id = 0;
+	mv->fault_errno = 0;
+	return 0;
+}
+
+void vlm_mmu_vcpu_destroy(struct vlm_mmu_vcpu *mv)
+{
+	vlm_mmu_unload(mv);
+	vlm_page_cache_drain(mv->mmu, &mv->cache);
+}
+
+void vlm_mmu_unload(struct vlm_mmu_vcpu *mv)
+{
+	if (mv->root)
+		vlm_root_put(mv->mmu, mv->root);
+	mv->root = NULL;
+}
+
+static union vlm_role wanted_role(const struct vlm_mmu_vcpu *mv)
+{
+	union vlm_role role = { .word = 0 };
+
+	role.level = (u16)vlm_spte_ept.root_level;
+	role.as_id = mv->as_id & 1;
+	return role;
+}
+
+int vlm_mmu_reload(struct vlm_mmu_vcpu *mv)
+{
+	union vlm_role role = wanted_role(mv);
+
+	/* An invalidation after this test raises the request again, and waits. */
+	if (mv->root && !READ_ONCE(mv->root->invalid) && mv->root->role.word == role.word)
+		return 0;
+	vlm_mmu_unload(mv);
+	if (vlm_page_cache_fill(mv->mmu, &mv->cache, 1))
+		return -ENOMEM;
+	mv->root = vlm_root_get(mv->mmu, role, &mv->cache);
+	return mv->root ? 1 : -ENOMEM;
+}
+
+u64 vlm_mmu_vcpu_eptp(const struct vlm_mmu_vcpu *mv)
+{
+	if (WARN_ON_ONCE(!mv->root))
+		return 0;
+	return vlm_platform_table_pa(mv->root->table) | EPTP_WRITE_BACK |
+	       (u64)(mv->root->role.level - 1) << EPTP_WALK_SHIFT |
+	       (vlm_spte_ept.accessed ? EPTP_ACCESSED_DIRTY : 0);
+}
+
+const char *vlm_mmu_stat_name(enum vlm_mmu_stat stat)
+{
+	static const char *const names[VLM_NR_MMU_STATS] = {
+		[VLM_STAT_PAGES_4K]		= "pages_4k",
+		[VLM_STAT_PAGES_2M]		= "pages_2m",
+		[VLM_STAT_PAGES_1G]		= "pages_1g",
+		[VLM_STAT_TABLES]		= "mmu_tables",
+		[VLM_STAT_ROOTS]		= "mmu_roots",
+		[VLM_STAT_NX_LPAGE_SPLITS]	= "nx_lpage_splits",
+		[VLM_STAT_FAULTS]		= "pf_taken",
+		[VLM_STAT_FAULTS_FIXED]		= "pf_fixed",
+		[VLM_STAT_FAULTS_SPURIOUS]	= "pf_spurious",
+		[VLM_STAT_FAULTS_RETRIED]	= "pf_retried",
+		[VLM_STAT_FAULTS_MMIO]		= "pf_mmio",
+		[VLM_STAT_ZAPPED]		= "mmu_zapped",
+		[VLM_STAT_YIELDS]		= "mmu_yields",
+		[VLM_STAT_FLUSHES]		= "remote_tlb_flush",
+		[VLM_STAT_SPLITS]		= "mmu_splits",
+		[VLM_STAT_COLLAPSES]		= "mmu_collapses",
+		[VLM_STAT_INVALIDATIONS]	= "mmu_invalidations",
+		[VLM_STAT_ZAP_ALL_FAST]		= "mmu_zap_all_fast",
+		[VLM_STAT_MAX_HOLD]		= "mmu_max_hold",
+	};
+
+	return (unsigned int)stat < VLM_NR_MMU_STATS ? names[stat] : NULL;
+}

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Host invalidations and aging. The protocol stands in notifier.h. */
+#include "mmu.h"
+#include "notifier.h"
+#include "tdp.h"
+
+void vlm_notifier_init(struct vlm_notifier_state *n)
+{
+	spin_lock_init(&n->lock);
+	init_waitqueue_head(&n->wait);
+}
+
+/* A part of a slot. */
+struct hva_part {
+	struct vlm_memslot *slot;
+	u64 start;	/* gfn */
+	u64 end;
+};
+
+/* Find the next slot that [start, end) touches, from index *@i on. */
+static bool next_part(const struct vlm_memslots *slots, u32 *i, unsigned long start,
+		      unsigned long end, struct hva_part *part)
+{
+	for (; *i < slots->nr && slots->by_hva[*i].start < end; (*i)++) {
+		const struct vlm_memslot_hva *e = &slots->by_hva[*i];
+		unsigned long first, last;
+
+		if (e->end <= start)
+			continue;
+		first = start > e->start ? start : e->start;
+		last = (end < e->end ? end : e->end) - 1;
+		part->slot = e->slot;
+		part->start = e->slot->base_gfn + ((first - e->start) >> PAGE_SHIFT);
+		part->end = e->slot->base_gfn + ((last - e->start) >> PAGE_SHIFT) + 1;
+		(*i)++;
+		return true;
+	}
+	return false;
+}
+
+static bool meets_slot(struct vlm_mmu *mmu, unsigned long start, unsigned long end)
+{
+	unsigned int as_id;
+
+	for (as_id = 0; as_id < VLM_AS_NUM; as_id++) {
+		const struct vlm_memslots *slots = vlm_memslots_get(mmu, as_id);
+		u32 i = vlm_memslot_first_hva(slots, start);
+		struct hva_part part;
+
+		if (next_part(slots, &i, start, end, &part))
+			return true;
+	}
+	return false;
+}
+
+static void set_active(struct vlm_mmu *mmu)
+{
+	spin_lock(&mmu->notifier.lock);
+	mmu->notifier.active++;
+	spin_unlock(&mmu->notifier.lock);
+}
+
+static void clear_active(struct vlm_mmu *mmu)
+{
+	struct vlm_notifier_state *n = &mmu->notifier;
+	bool last;
+
+	spin_lock(&n->lock);
+	last = --n->active == 0;
+	spin_unlock(&n->lock);
+	if (last)
+		wake_up_all(&n->wait);
+}
+
+static bool try_publish(struct vlm_mmu *mmu, struct vlm_memslot_space *space,
+			struct vlm_memslots *slots)
+{
+	struct vlm_notifier_state *n = &mmu->notifier;
+	bool idle;
+
+	spin_lock(&n->lock);
+	idle = !n->active;
+	if (idle)
+		rcu_assign_pointer(space->active, slots);
+	spin_unlock(&n->lock);
+	return idle;
+}
+
+void vlm_notifier_publish(struct vlm_mmu *mmu, struct vlm_memslot_space *space,
+			  struct vlm_memslots *slots)
+{
+	wait_event(mmu->notifier.wait, try_publish(mmu, space, slots));
+}
+
+/* mmu lock held for write. */
+static void range_enter(struct vlm_notifier_state *n, unsigned long start, unsigned long end)
+{
+	if (!n->in_progress++) {
+		n->start = start;
+		n->end = end;
+		return;
+	}
+	/* Keep the hull of all: precise enough, and of constant size. */
+	if (start < n->start)
+		n->start = start;
+	if (end > n->end)
+		n->end = end;
+}
+
+static void zap_parts(struct vlm_tdp_op *op, unsigned int as_id, unsigned long start,
+		      unsigned long end)
+{
+	const struct vlm_memslots *slots = vlm_memslots_get(op->mmu, as_id);
+	u32 i = vlm_memslot_first_hva(slots, start);
+	struct vlm_mmu_page *root;
+	struct hva_part part;
+
+	while (next_part(slots, &i, start, end, &part)) {
+		/* Invalid roots too: until they are empty they lead to host pages. */
+		vlm_for_each_root(op->mmu, root, VLM_ROOTS_ALL) {
+			if (root->role.as_id == as_id)
+				vlm_tdp_zap_leaves(op, root, part.start, part.end);
+		}
+	}
+}
+
+void vlm_notifier_begin(struct vlm_mmu *mmu, unsigned long start, unsigned long end,
+			enum vlm_notifier_block block)
+{
+	struct vlm_tdp_op op;
+	unsigned int as_id;
+
+	/* Before the slots are looked at. */
+	set_active(mmu);
+	if (!meets_slot(mmu, start, end))
+		return;
+
+	vlm_stat_add(&mmu->stats, VLM_STAT_INVALIDATIONS, 1);
+	vlm_tdp_begin(&op, mmu, VLM_LOCK_EXCLUSIVE,
+		      block == VLM_NOTIFIER_MAY_BLOCK ? VLM_MAY_YIELD : VLM_NEVER_YIELD);
+	range_enter(&mmu->notifier, start, end);
+	for (as_id = 0; as_id < VLM_AS_NUM; as_id++)
+		zap_parts(&op, as_id, start, end);
+	vlm_tdp_end(&op);
+}
+
+void vlm_notifier_end(struct vlm_mmu *mmu, unsigned long start, unsigned long end)
+{
+	struct vlm_notifier_state *n = &mmu->notifier;
+
+	/* No slots were published since begin(): the answer is the same. */
+	if (meets_slot(mmu, start, end)) {
+		write_lock(&mmu->lock);
+		WRITE_ONCE(n->seq, n->seq + 1);
+		/* A fault that sees the range free must see the new sequence. */
+		smp_wmb();
+		n->in_progress--;
+		write_unlock(&mmu->lock);
+	}
+	clear_active(mmu);
+}
+
+static bool age_range(struct vlm_mmu *mmu, unsigned long start, unsigned long end,
+		      enum vlm_age what)
+{
+	struct vlm_tdp_op op;
+	unsigned int as_id;
+	bool young = false;
+
+	if (!meets_slot(mmu, start, end))
+		return false;
+
+	vlm_tdp_begin(&op, mmu, VLM_LOCK_SHARED, VLM_NEVER_YIELD);
+	for (as_id = 0; as_id < VLM_AS_NUM; as_id++) {
+		const struct vlm_memslots *slots = vlm_memslots_get(mmu, as_id);
+		u32 i = vlm_memslot_first_hva(slots, start);
+		struct vlm_mmu_page *root;
+		struct hva_part part;
+
+		while (next_part(slots, &i, start, end, &part)) {
+			vlm_for_each_root(mmu, root, VLM_ROOTS_VALID) {
+				if (root->role.as_id == as_id)
+					young |= vlm_tdp_age(&op, root, part.start, part.end, what);
+			}
+		}
+	}
+	vlm_tdp_end(&op);
+	return young;
+}
+
+bool vlm_notifier_clear_young(struct vlm_mmu *mmu, unsigned long start, unsigned long end)
+{
+	return age_range(mmu, start, end, VLM_AGE_CLEAR);
+}
+
+bool vlm_notifier_test_young(struct vlm_mmu *mmu, unsigned long start, unsigned long end)
+{
+	return age_range(mmu, start, end, VLM_AGE_TEST);
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Operations on ranges of frames of one root. */
+#include "mmu.h"
+#include "spte.h"
+#include "spte_store.h"
+#include "tdp.h"
+
+void vlm_tdp_zap_leaves(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 start, u64 end)
+{
+	struct vlm_tdp_iter iter;
+
+	lockdep_assert_held_write(&op->mmu->lock);
+	vlm_tdp_for_each(iter, root, start, end, VLM_LEVEL_4K) {
+		if (vlm_tdp_yield(op, &iter))
+			continue;
+		op->visited++;
+		if (vlm_spte_is_leaf(iter.old, iter.level))
+			vlm_tdp_zap_entry(op, root, iter.sptep, iter.old, iter.level);
+	}
+}
+
+void vlm_tdp_zap_root(struct vlm_tdp_op *op, struct vlm_mmu_page *root)
+{
+	struct vlm_tdp_iter iter;
+	int level;
+
+	/*
+	 * From the bottom up, so that no step takes down more than one table: first the
+	 * tables of 4-KiB entries, then the tables that pointed at those, and so on.
+	 */
+	for (level = VLM_LEVEL_2M; level <= root->role.level; level++) {
+		vlm_tdp_for_each(iter, root, 0, ~0ull, level) {
+			if (vlm_tdp_yield(op, &iter))
+				continue;
+			op->visited++;
+			if (iter.level > level)
+				continue;
+			while (iter.old && !vlm_tdp_zap_entry(op, root, iter.sptep, iter.old,
+							      iter.level)) {
+				cpu_relax();
+				iter.old = vlm_spte_read(iter.sptep);
+			}
+		}
+	}
+}
+
+/* Take W from one leaf. The hardware may set flags meanwhile. */
+static void wrprot_entry(struct vlm_tdp_op *op, u64 *sptep, u64 old, int level)
+{
+	while (vlm_spte_is_leaf(old, level) && vlm_spte_is_writable(&vlm_spte_ept, old)) {
+		if (vlm_tdp_set(op, sptep, old, vlm_spte_make_wrprot(&vlm_spte_ept, old), level)) {
+			op->flush.needed = true;
+			return;
+		}
+		old = vlm_spte_read(sptep);
+	}
+}
+
+void vlm_tdp_wrprot(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 start, u64 end)
+{
+	struct vlm_tdp_iter iter;
+
+	vlm_tdp_for_each(iter, root, start, end, VLM_LEVEL_4K) {
+		if (vlm_tdp_yield(op, &iter))
+			continue;
+		op->visited++;
+		wrprot_entry(op, iter.sptep, iter.old, iter.level);
+	}
+}
+
+void vlm_tdp_wrprot_mask(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 base, u64 mask)
+{
+	struct vlm_tdp_iter iter;
+
+	vlm_tdp_for_each(iter, root, base, base + 64, VLM_LEVEL_4K) {
+		op->visited++;
+		/* A huge leaf goes as a whole: any write to it must be seen. */
+		if (iter.level > VLM_LEVEL_4K || (mask >> (iter.gfn - base) & 1))
+			wrprot_entry(op, iter.sptep, iter.old, iter.level);
+	}
+}
+
+int vlm_tdp_split_range(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 start, u64 end)
+{
+	struct vlm_mmu *mmu = op->mmu;
+	struct vlm_tdp_iter iter;
+
+	vlm_tdp_for_each(iter, root, start, end, VLM_LEVEL_2M) {
+		struct vlm_mmu_page *sp;
+
+		/* It may have become invalid in a break: leave it to its zapper. */
+		if (root->invalid)
+			return 0;
+		if (vlm_tdp_yield(op, &iter))
+			continue;
+		op->visited++;
+		if (!vlm_spte_is_leaf(iter.old, iter.level))
+			continue;
+		if (!mmu->split_cache.nr) {
+			int err;
+
+			vlm_tdp_pause(op);
+			err = vlm_page_cache_fill(mmu, &mmu->split_cache, VLM_PAGE_CACHE_MAX);
+			vlm_tdp_resume(op);
+			if (err)
+				return err;
+			iter.yielded = true;
+			continue;
+		}
+		sp = vlm_page_cache_pop(mmu, &mmu->split_cache);
+		if (!vlm_tdp_split_entry(op, root, iter.sptep, iter.gfn, iter.old, iter.level, sp)) {
+			/* Filled in vain; it must be empty to be used again. */
+			vlm_page_free(mmu, sp);
+			/* Visit the same entry again. */
+			iter.yielded = true;
+		}
+	}
+	return 0;
+}
+
+void vlm_tdp_collapse(struct vlm_tdp_op *op, struct vlm_mmu_page *root,
+		      const struct vlm_memslot *slot)
+{
+	u64 start = slot->base_gfn, end = slot->base_gfn + slot->npages;
+	struct vlm_tdp_iter iter;
+
+	lockdep_assert_held_write(&op->mmu->lock);
+	/* Only the lowest tables: a bigger step would not be bounded. Faults do the rest. */
+	vlm_tdp_for_each(iter, root, start, end, VLM_LEVEL_2M) {
+		if (vlm_tdp_yield(op, &iter))
+			continue;
+		op->visited++;
+		if (iter.level != VLM_LEVEL_2M || !vlm_spte_is_nonleaf(iter.old, iter.level))
+			continue;
+		if (iter.gfn < start ||
+		    vlm_memslot_fit_level(slot, iter.gfn, vlm_spte_ept.max_level) < iter.level ||
+		    vlm_platform_host_level(op->mmu, vlm_memslot_hva_of(slot, iter.gfn)) < iter.level)
+			continue;
+		vlm_tdp_zap_entry(op, root, iter.sptep, iter.old, iter.level);
+		vlm_stat_add(&op->mmu->stats, VLM_STAT_COLLAPSES, 1);
+	}
+}
+
+/* Clear the accessed mark of one leaf. */
+static void age_entry(struct vlm_tdp_op *op, u64 *sptep, u64 old, int level)
+{
+	while (vlm_spte_is_leaf(old, level) && vlm_spte_is_accessed(&vlm_spte_ept, old)) {
+		if (vlm_tdp_set(op, sptep, old, vlm_spte_make_old(&vlm_spte_ept, old), level)) {
+			/* Permissions were taken to see the next access. */
+			if (!vlm_spte_ept.accessed)
+				op->flush.needed = true;
+			return;
+		}
+		old = vlm_spte_read(sptep);
+	}
+}
+
+bool vlm_tdp_age(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 start, u64 end,
+		 enum vlm_age what)
+{
+	struct vlm_tdp_iter iter;
+	bool young = false;
+
+	vlm_tdp_for_each(iter, root, start, end, VLM_LEVEL_4K) {
+		op->visited++;
+		if (!vlm_spte_is_leaf(iter.old, iter.level) ||
+		    !vlm_spte_is_accessed(&vlm_spte_ept, iter.old))
+			continue;
+		young = true;
+		if (what == VLM_AGE_TEST)
+			break;
+		age_entry(op, iter.sptep, iter.old, iter.level);
+	}
+	return young;
+}
