@@ -20,6 +20,7 @@
 #include <linux/context_tracking.h>
 #include <linux/eventfd.h>
 #include <linux/hrtimer.h>
+#include <linux/instruction_pointer.h>
 #include <linux/instrumentation.h>
 #include <linux/irqflags.h>
 #include <linux/memcontrol.h>
@@ -28,6 +29,7 @@
 #include <linux/sched/signal.h>
 #include <linux/shrinker.h>
 #include <linux/smp.h>
+#include <linux/syscore_ops.h>
 #include <linux/task_work.h>
 #include <linux/vtime.h>
 
@@ -65,6 +67,34 @@ static inline void vlm_compat_send_reschedule(int cpu)
 {
 	smp_send_reschedule(cpu);
 }
+
+/*
+ * register_syscore_ops() became register_syscore(), with an argument to each callback,
+ * in the middle of the 6.12 series: Kbuild looks into the header and tells.
+ */
+#ifdef VLM_HAVE_REGISTER_SYSCORE
+#define VLM_COMPAT_SYSCORE(name, suspend_fn, resume_fn, shutdown_fn)		\
+static int name##_suspend(void *unused) { return suspend_fn(); }		\
+static void name##_resume(void *unused) { resume_fn(); }			\
+static void name##_shutdown(void *unused) { shutdown_fn(); }			\
+static const struct syscore_ops name##_ops = {					\
+	.suspend = name##_suspend,						\
+	.resume = name##_resume,						\
+	.shutdown = name##_shutdown,						\
+};										\
+static struct syscore name = { .ops = &name##_ops }
+#define vlm_compat_syscore_register(s)		register_syscore(s)
+#define vlm_compat_syscore_unregister(s)	unregister_syscore(s)
+#else
+#define VLM_COMPAT_SYSCORE(name, suspend_fn, resume_fn, shutdown_fn)		\
+static struct syscore_ops name = {						\
+	.suspend = suspend_fn,							\
+	.resume = resume_fn,							\
+	.shutdown = shutdown_fn,						\
+}
+#define vlm_compat_syscore_register(s)		register_syscore_ops(s)
+#define vlm_compat_syscore_unregister(s)	unregister_syscore_ops(s)
+#endif
 
 /* __assign_str() takes the source from __string() itself since 6.10. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)
@@ -158,12 +188,12 @@ static __always_inline void vlm_compat_guest_state_enter(void)
 	instrumentation_end();
 	if (!context_tracking_guest_enter())
 		vlm_compat_rcu_note_guest();
-	lockdep_hardirqs_on(CALLER_ADDR0);
+	lockdep_hardirqs_on(_RET_IP_);
 }
 
 static __always_inline void vlm_compat_guest_state_exit(void)
 {
-	lockdep_hardirqs_off(CALLER_ADDR0);
+	lockdep_hardirqs_off(_RET_IP_);
 	context_tracking_guest_exit();
 	instrumentation_begin();
 	trace_hardirqs_off_finish();

@@ -36,7 +36,6 @@ struct vlm_vmx_switch {
  * @vmcs:	the VMCS region, one page
  * @msr_bitmap:	one page; SDM "MSR-Bitmap Address"
  * @cpu:	CPU whose VMCS cache may hold this VMCS, -1 when it is clear
- * @last_cpu:	CPU of the last load, -1 before the first; tells when to flush
  * @launched:	VMRESUME instead of VMLAUNCH
  * @link:	entry of the per-CPU list of loaded VMCSs while @cpu >= 0
  * @vpid:	tag of guest-linear translations, 0 when none is used
@@ -48,13 +47,15 @@ struct vlm_vmx_switch {
  * @cr4_guest_mask: CR4 bits that the guest may change without an exit
  * @rip, @rflags, @rip_valid, @rflags_valid, @rip_dirty, @rflags_dirty: cache of the two
  * @cr2:	the guest's CR2 while the host runs
+ * @spec_ctrl_passed: the guest writes IA32_SPEC_CTRL without an exit
+ * @l1d_dirty:	the host worked since the last entry: flush the L1 data cache if that matters here
  *
  * @host_loaded: false while guest values stand in the MSRs and segments below
  * @host_fs, @host_gs, @host_ds, @host_es, @host_ldt: the host's selectors
  * @host_fs_base, @host_kernel_gs_base: the host's user-space bases
  * @kernel_gs_base: the guest's value while @host_loaded
  * @host_cr3, @host_cr4: what the VMCS's host area holds
- * @host_debugctl: value to put back after an exit
+ * @host_perf_ctrl: the same for IA32_PERF_GLOBAL_CTRL
  * @lazy:	guest values of the lazily switched MSRs
  */
 struct vlm_vmx {
@@ -62,7 +63,6 @@ struct vlm_vmx {
 	struct vmcs *vmcs;
 	unsigned long *msr_bitmap;
 	int cpu;
-	int last_cpu;
 	bool launched;
 	struct list_head link;
 	u16 vpid;
@@ -79,6 +79,8 @@ struct vlm_vmx {
 	bool rip_valid, rflags_valid;
 	bool rip_dirty, rflags_dirty;
 	u64 cr2;
+	bool spec_ctrl_passed;
+	bool l1d_dirty;
 
 	bool host_loaded;
 	u16 host_fs, host_gs, host_ds, host_es, host_ldt;

@@ -27,7 +27,7 @@ enum vlm_seg {
 struct vlm_vmx_caps {
 	u32 vmcs_revision;
 	u32 vmcs_size;
-	bool vpid, invvpid_single, invvpid_global;
+	bool vpid, invvpid_addr, invvpid_single, invvpid_global;
 	bool invept_single, invept_global;
 	bool ept_ad, ept_2m, ept_1g, ept_exec_only, ept_5level;
 	bool pml, preemption_timer, ple, tsc_scaling, xsaves, rdtscp, invpcid, umip;
@@ -58,13 +58,16 @@ struct vmcs;
 struct vlm_vmx;
 #include "state.h"
 
+#define VLM_EXIT_NONE		0xffff	/* vlm_exit::reason when there was no VM exit */
+#define VLM_ENTRY_FAULTED	~0u	/* vlm_exit::entry_error: VMX is off, the machine goes down */
+
 /*
  * One VM exit, decoded. Valid until the next entry. Names follow the SDM fields.
  */
 struct vlm_exit {
 	u16 reason;		/* basic exit reason, EXIT_REASON_* of <asm/vmx.h> */
 	bool entry_failed;	/* bit 31 of the exit reason: guest state or MSR loading refused */
-	u32 entry_error;	/* VM-instruction error when VMLAUNCH/VMRESUME itself failed, else 0 */
+	u32 entry_error;	/* VM-instruction error or VLM_ENTRY_FAULTED when the entry instruction itself failed, else 0 */
 	u64 qualification;
 	u64 gpa;		/* guest-physical address, for EPT exits */
 	u64 gla;		/* guest-linear address */
@@ -121,6 +124,7 @@ void vlm_vmx_set_cr4_guest_bits(struct vlm_vmx *vmx, u64 bits);
 u64 vlm_vmx_efer(struct vlm_vmx *vmx);
 void vlm_vmx_set_efer(struct vlm_vmx *vmx, u64 efer);	/* also the "IA-32e mode guest" control */
 u64 vlm_vmx_dr7(struct vlm_vmx *vmx);
+#define VLM_DR7_FIXED	0x400ULL	/* the bit of DR7 that is always 1 */
 void vlm_vmx_set_dr7(struct vlm_vmx *vmx, u64 dr7);
 void vlm_vmx_get_pdptrs(struct vlm_vmx *vmx, u64 pdptr[4]);
 void vlm_vmx_set_pdptrs(struct vlm_vmx *vmx, const u64 pdptr[4]);
@@ -148,6 +152,7 @@ void vlm_vmx_set_tpr_threshold(struct vlm_vmx *vmx, u32 threshold);
 
 /* Time and MSRs. */
 void vlm_vmx_set_tsc_offset(struct vlm_vmx *vmx, u64 offset);
+#define VLM_TSC_MULTIPLIER_ONE	(1ULL << 48)	/* 16.48 fixed point; no effect without caps.tsc_scaling */
 void vlm_vmx_set_tsc_multiplier(struct vlm_vmx *vmx, u64 multiplier);
 void vlm_vmx_intercept_msr(struct vlm_vmx *vmx, u32 msr, bool read, bool write);
 /*
@@ -158,7 +163,10 @@ void vlm_vmx_intercept_msr(struct vlm_vmx *vmx, u32 msr, bool read, bool write);
 int vlm_vmx_get_msr(struct vlm_vmx *vmx, u32 msr, u64 *data);
 int vlm_vmx_set_msr(struct vlm_vmx *vmx, u32 msr, u64 data);
 
-/* Set VMCS to the state after RESET/power-up except what vcpu/ sets through the accessors. */
+/*
+ * Registers and injection state as after RESET. GPRs are the caller's. MSRs stay, INIT
+ * keeps them; after vlm_vmx_vcpu_init() they are 0 and PAT has its power-up value.
+ */
 void vlm_vmx_reset(struct vlm_vmx *vmx);
 /* Log all VMCS fields with pr_err, for a failed entry. */
 void vlm_vmx_dump(struct vlm_vmx *vmx);
