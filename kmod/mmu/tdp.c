@@ -14,6 +14,7 @@ static void op_lock(struct vlm_tdp_op *op)
 	rcu_read_lock();
 	/* Ends in op_unlock(); sparse looks at one function at a time. */
 	__release(RCU);
+	__release(&op->mmu->lock);
 	op->visited = 0;
 	op->checked = 0;
 }
@@ -22,6 +23,7 @@ static void op_unlock(struct vlm_tdp_op *op)
 {
 	vlm_flush_commit(op->mmu, &op->flush);
 	vlm_stat_max(&op->mmu->stats, VLM_STAT_MAX_HOLD, (s64)op->visited);
+	__acquire(&op->mmu->lock);
 	__acquire(RCU);
 	rcu_read_unlock();
 	if (op->mode == VLM_LOCK_EXCLUSIVE)
