@@ -2,19 +2,19 @@
 /* Walk the guest's page tables. SDM volume 3, chapter "Paging". */
 #include "guest_walk.h"
 
-/* The registers that matter here. */
-#define CR0_WP		BIT_ULL(16)
-#define CR0_PG		BIT_ULL(31)
-#define CR4_PSE		BIT_ULL(4)
-#define CR4_PAE		BIT_ULL(5)
-#define CR4_LA57	BIT_ULL(12)
-#define CR4_SMEP	BIT_ULL(20)
-#define CR4_SMAP	BIT_ULL(21)
-#define CR4_PKE		BIT_ULL(22)
-#define CR4_PKS		BIT_ULL(24)
-#define EFER_LMA	BIT_ULL(10)
-#define EFER_NXE	BIT_ULL(11)
-#define RFLAGS_AC	BIT_ULL(18)
+/* Bits of the guest's registers. */
+#define GCR0_WP		BIT_ULL(16)
+#define GCR0_PG		BIT_ULL(31)
+#define GCR4_PSE		BIT_ULL(4)
+#define GCR4_PAE		BIT_ULL(5)
+#define GCR4_LA57	BIT_ULL(12)
+#define GCR4_SMEP	BIT_ULL(20)
+#define GCR4_SMAP	BIT_ULL(21)
+#define GCR4_PKE		BIT_ULL(22)
+#define GCR4_PKS		BIT_ULL(24)
+#define GEFER_LMA	BIT_ULL(10)
+#define GEFER_NXE	BIT_ULL(11)
+#define GRFLAGS_AC	BIT_ULL(18)
 
 /* Bits of an entry, in every format. */
 #define GPTE_PRESENT	BIT_ULL(0)
@@ -79,31 +79,26 @@ static const struct guest_pt_format format_5level = {
 	.cr3_mask = GENMASK_ULL(51, 12),
 };
 
-/**
- * struct walk - a walk under way
- * @gpte, @gpte_gpa: the entries used, by level
- * @leaf:	level of the page
- * @rights:	W and U of all entries together, NX of any
- */
+/* A walk under way. */
 struct walk {
 	struct vlm_mmu *mmu;
 	const struct vlm_guest_paging *paging;
 	u64 gva;
 	u32 access;
-	u64 gpte[6];
+	u64 gpte[6];		/* the entries used, by level */
 	u64 gpte_gpa[6];
-	int leaf;
-	u64 rights;
+	int leaf;		/* level of the page */
+	u64 rights;		/* W and U of all entries together, NX of any */
 };
 
 static bool is_long(const struct vlm_guest_paging *p)
 {
-	return p->efer & EFER_LMA;
+	return p->efer & GEFER_LMA;
 }
 
-static bool nx_enabled(const struct vlm_guest_paging *p)
+static bool has_nx(const struct vlm_guest_paging *p)
 {
-	return (p->efer & EFER_NXE) && (p->cr4 & CR4_PAE);
+	return (p->efer & GEFER_NXE) && (p->cr4 & GCR4_PAE);
 }
 
 /* Error code apart from P, RSVD and PK. */
@@ -116,7 +111,7 @@ static u32 pfec_of_access(const struct vlm_guest_paging *p, u32 access)
 	if (access & VLM_ACCESS_USER)
 		pfec |= VLM_PFEC_USER;
 	/* Reported only where it can matter. */
-	if ((access & VLM_ACCESS_EXEC) && (nx_enabled(p) || (p->cr4 & CR4_SMEP)))
+	if ((access & VLM_ACCESS_EXEC) && (has_nx(p) || (p->cr4 & GCR4_SMEP)))
 		pfec |= VLM_PFEC_FETCH;
 	return pfec;
 }
@@ -136,7 +131,7 @@ static __always_inline u64 reserved_bits(const struct guest_pt_format *fmt,
 
 	if (fmt->entry_bytes == 4) {
 		/* PSE-36: bits 20..13 are address bits 39..32, as far as the guest has them. */
-		if (level == 2 && huge && (p->cr4 & CR4_PSE)) {
+		if (level == 2 && huge && (p->cr4 & GCR4_PSE)) {
 			u64 high = beyond_maxphyaddr(p) & GENMASK_ULL(39, 32);
 
 			rsvd = BIT_ULL(21) | high >> (32 - 13);
@@ -145,7 +140,7 @@ static __always_inline u64 reserved_bits(const struct guest_pt_format *fmt,
 	}
 
 	rsvd = beyond_maxphyaddr(p);
-	if (!nx_enabled(p))
+	if (!has_nx(p))
 		rsvd |= GPTE_NX;
 	/* PAE entries have no ignored bits above the address. */
 	if (fmt->pae_root)
@@ -165,7 +160,7 @@ static __always_inline bool is_huge(const struct guest_pt_format *fmt,
 	if (level == 1 || !(gpte & GPTE_HUGE) || !(fmt->huge_levels & BIT(level)))
 		return level == 1;
 	/* Without CR4.PSE the bit is ignored in 32-bit paging. */
-	return fmt->entry_bytes == 8 || (p->cr4 & CR4_PSE);
+	return fmt->entry_bytes == 8 || (p->cr4 & GCR4_PSE);
 }
 
 static __always_inline u64 page_bytes(const struct guest_pt_format *fmt, int level)
@@ -243,9 +238,9 @@ static bool key_forbids(const struct walk *w)
 
 	if (!is_long(p) || (w->access & VLM_ACCESS_EXEC))
 		return false;
-	if (user_page && (p->cr4 & CR4_PKE))
+	if (user_page && (p->cr4 & GCR4_PKE))
 		bits = p->pkru >> (2 * key);
-	else if (!user_page && (p->cr4 & CR4_PKS))
+	else if (!user_page && (p->cr4 & GCR4_PKS))
 		bits = p->pkrs >> (2 * key);
 	else
 		return false;
@@ -253,7 +248,7 @@ static bool key_forbids(const struct walk *w)
 		return true;
 	/* Write disable; CR0.WP = 0 lifts it for the supervisor. */
 	return (bits & 2) && (w->access & VLM_ACCESS_WRITE) &&
-	       ((w->access & VLM_ACCESS_USER) || (p->cr0 & CR0_WP));
+	       ((w->access & VLM_ACCESS_USER) || (p->cr0 & GCR0_WP));
 }
 
 /* SDM "Determination of Access Rights". */
@@ -263,18 +258,18 @@ static bool is_allowed(const struct walk *w)
 	bool user_page = w->rights & GPTE_USER;
 	bool writable = w->rights & GPTE_WRITE;
 
-	if ((w->access & VLM_ACCESS_EXEC) && nx_enabled(p) && (w->rights & GPTE_NX))
+	if ((w->access & VLM_ACCESS_EXEC) && has_nx(p) && (w->rights & GPTE_NX))
 		return false;
 	if (w->access & VLM_ACCESS_USER)
 		return user_page && (writable || !(w->access & VLM_ACCESS_WRITE));
 
 	/* Supervisor. */
 	if (w->access & VLM_ACCESS_EXEC)
-		return !user_page || !(p->cr4 & CR4_SMEP);
-	if (user_page && (p->cr4 & CR4_SMAP) &&
-	    ((w->access & VLM_ACCESS_IMPLICIT) || !(p->rflags & RFLAGS_AC)))
+		return !user_page || !(p->cr4 & GCR4_SMEP);
+	if (user_page && (p->cr4 & GCR4_SMAP) &&
+	    ((w->access & VLM_ACCESS_IMPLICIT) || !(p->rflags & GRFLAGS_AC)))
 		return false;
-	return writable || !(w->access & VLM_ACCESS_WRITE) || !(p->cr0 & CR0_WP);
+	return writable || !(w->access & VLM_ACCESS_WRITE) || !(p->cr0 & GCR0_WP);
 }
 
 /* Set A in all entries used and D in the leaf. 0, -EAGAIN (an entry changed), -EFAULT. */
@@ -337,7 +332,7 @@ static __always_inline enum vlm_walk_status walk_format(const struct guest_pt_fo
 		out->gpa = leaf_base(fmt, w->gpte[w->leaf], w->leaf) | offset;
 		out->writable = w->rights & GPTE_WRITE;
 		out->user = w->rights & GPTE_USER;
-		out->executable = !nx_enabled(w->paging) || !(w->rights & GPTE_NX);
+		out->executable = !has_nx(w->paging) || !(w->rights & GPTE_NX);
 		out->dirty = w->gpte[w->leaf] & GPTE_DIRTY;
 		return VLM_WALK_OK;
 	}
@@ -351,7 +346,7 @@ enum vlm_walk_status vlm_guest_walk(struct vlm_mmu *mmu, const struct vlm_guest_
 	struct walk w = { .mmu = mmu, .paging = paging, .gva = gva, .access = access };
 
 	memset(out, 0, sizeof(*out));
-	if (!(paging->cr0 & CR0_PG)) {
+	if (!(paging->cr0 & GCR0_PG)) {
 		out->gpa = gva;
 		out->page_bytes = PAGE_SIZE;
 		out->writable = true;
@@ -361,9 +356,9 @@ enum vlm_walk_status vlm_guest_walk(struct vlm_mmu *mmu, const struct vlm_guest_
 		return VLM_WALK_OK;
 	}
 	if (is_long(paging))
-		return paging->cr4 & CR4_LA57 ? walk_format(&format_5level, &w, out)
+		return paging->cr4 & GCR4_LA57 ? walk_format(&format_5level, &w, out)
 					      : walk_format(&format_4level, &w, out);
-	return paging->cr4 & CR4_PAE ? walk_format(&format_pae, &w, out)
+	return paging->cr4 & GCR4_PAE ? walk_format(&format_pae, &w, out)
 				     : walk_format(&format_32, &w, out);
 }
 
