@@ -16,8 +16,10 @@ int vlm_irqchip_module_init(void);
 void vlm_irqchip_module_exit(void);
 
 /* VM level. Caller holds vm->lock unless said otherwise. */
-int vlm_irqchip_create(struct vlm_vm *vm);	/* KVM_CREATE_IRQCHIP: -EEXIST, -EINVAL (vCPUs exist), -ENOMEM */
-int vlm_pit_create(struct vlm_vm *vm, const struct kvm_pit_config *config); /* KVM_CREATE_PIT2 */
+/* KVM_CREATE_IRQCHIP: -EEXIST, -EINVAL (vCPUs exist), -ENOMEM. */
+int vlm_irqchip_create(struct vlm_vm *vm);
+/* KVM_CREATE_PIT2: -EEXIST, -ENOENT (no irqchip), -ENOMEM. */
+int vlm_pit_create(struct vlm_vm *vm, const struct kvm_pit_config *config);
 /*
  * KVM_IRQ_LINE. @line_status may be NULL, receives KVM's status (0 coalesced, 1 delivered,
  * -1 masked). No lock held. -ENXIO without irqchip.
@@ -27,7 +29,14 @@ int vlm_irqchip_get(struct vlm_vm *vm, struct kvm_irqchip *chip);	/* -ENXIO, -EI
 int vlm_irqchip_set(struct vlm_vm *vm, const struct kvm_irqchip *chip);
 int vlm_pit_get(struct vlm_vm *vm, struct kvm_pit_state2 *state);
 int vlm_pit_set(struct vlm_vm *vm, const struct kvm_pit_state2 *state);
+/* KVM_REINJECT_CONTROL: catch up on timer interrupts that the guest had no time to take. -ENXIO. */
+int vlm_pit_set_reinject(struct vlm_vm *vm, bool reinject);
+/* KVM_SET_GSI_ROUTING with @entries in kernel memory, @nr up to 4096. -EINVAL, -ENOMEM. */
 int vlm_irqchip_set_routing(struct vlm_vm *vm, const struct kvm_irq_routing_entry *entries, u32 nr);
+/*
+ * KVM_SIGNAL_MSI. No lock held. Number of APICs that took it, 0 if it was pending
+ * already, -1 without a destination; -EINVAL without irqchip or for unknown flags.
+ */
 int vlm_irqchip_signal_msi(struct vlm_vm *vm, const struct kvm_msi *msi);
 /* A local APIC broadcast the EOI of @vector of a level-triggered interrupt. vCPU thread. */
 void vlm_irqchip_eoi(struct vlm_vm *vm, u8 vector);
@@ -37,7 +46,10 @@ int vlm_lapic_create(struct vlm_vcpu_head *v);
 void vlm_lapic_destroy(struct vlm_vcpu_head *v);
 void vlm_lapic_reset(struct vlm_vcpu_head *v, bool init_event);	/* INIT keeps the APIC ID and base */
 u64 vlm_lapic_base(struct vlm_vcpu_head *v);			/* IA32_APIC_BASE */
-/* Validated by SDM "Local APIC State Transitions" unless @host; -EINVAL means #GP. */
+/*
+ * SDM "Local APIC State Transitions"; @host may go from any valid state to any. -EINVAL
+ * means #GP. The caller checks MAXPHYADDR and whether CPUID offers x2APIC.
+ */
 int vlm_lapic_set_base(struct vlm_vcpu_head *v, u64 base, bool host);
 u64 vlm_lapic_cr8(struct vlm_vcpu_head *v);			/* TPR bits 7:4 */
 void vlm_lapic_set_cr8(struct vlm_vcpu_head *v, u64 cr8);
@@ -52,6 +64,8 @@ void vlm_lapic_set_tsc_deadline(struct vlm_vcpu_head *v, u64 guest_tsc);
 u64 vlm_lapic_tsc_deadline(struct vlm_vcpu_head *v);
 int vlm_lapic_get_state(struct vlm_vcpu_head *v, struct kvm_lapic_state *s);	/* KVM_GET_LAPIC */
 int vlm_lapic_set_state(struct vlm_vcpu_head *v, const struct kvm_lapic_state *s);
+/* Does CPUID offer TSC-deadline mode? Offered until told otherwise. */
+void vlm_lapic_offer_tsc_deadline(struct vlm_vcpu_head *v, bool offered);
 /* vcpu/ tells how to turn TSC deadlines into host time, whenever the offset changes. */
 void vlm_lapic_set_tsc(struct vlm_vcpu_head *v, u64 tsc_offset, u32 guest_tsc_khz);
 
@@ -64,7 +78,7 @@ int vlm_irq_pending(struct vlm_vcpu_head *v);
 int vlm_irq_accept(struct vlm_vcpu_head *v);
 /* True if a halted vCPU must wake for an interrupt. */
 bool vlm_irq_wakes(struct vlm_vcpu_head *v);
-/* Highest vector in ISR or IRR for TPR-threshold purposes, -1 when none. */
+/* Highest requested vector whatever the priority, for the TPR threshold; -1 when none. */
 int vlm_lapic_highest_irr(struct vlm_vcpu_head *v);
 
 #endif
