@@ -116,7 +116,9 @@ HANDLER(cmpxchg)
 		e->dst.val = e->src.val;
 		return VLM_EMUL_DONE;
 	}
-	/* The old value is written back, to memory as to a register. */
+	/* Whether a 32-bit register dst is zero-extended then differs by maker. */
+	if (e->dst.kind == VLM_EMUL_OP_GPR && size == 4 && vlm_emul_is64(e))
+		return VLM_EMUL_UNHANDLED;
 	vlm_emul_set_gpr(e, R_AX, size, e->dst.val);
 	return VLM_EMUL_DONE;
 }

@@ -267,6 +267,7 @@ const struct vlm_emul_opcode vlm_emul_map1[256] = {
 	[0xc3] = OP(mov, F_MODRM | F_NO_PREFIX | F_WRITE_ONLY | OPS(S_M, S_G)),
 	[0xc7] = GROUP(group9, F_NO_PREFIX),
 	[0xc8 ... 0xcf] = OP(bswap, OP_DST(S_Z)),
+	[0xd6] = OP(sse_store, F_MODRM | F_RAW | OPS(S_W, S_V)),
 	[0xe7] = OP(sse_store, F_MODRM | F_RAW | OPS(S_W, S_V)),
 	[0xf0] = OP(sse_load, F_MODRM | F_RAW | OPS(S_V, S_W)),
 };
