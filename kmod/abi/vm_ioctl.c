@@ -69,7 +69,12 @@ static long get_nr_mmu_pages(struct vlm_call *call)
 
 static long create_irqchip(struct vlm_call *call)
 {
-	return vlm_irqchip_create(call->vm);
+	long ret;
+
+	mutex_lock(&call->vm->lock);
+	ret = vlm_irqchip_create(call->vm);
+	mutex_unlock(&call->vm->lock);
+	return ret;
 }
 
 static long get_irqchip(struct vlm_call *call)
@@ -82,16 +87,26 @@ static long set_irqchip(struct vlm_call *call)
 	return vlm_irqchip_set(call->vm, call->data);
 }
 
+static long pit_create(struct vlm_vm *vm, const struct kvm_pit_config *config)
+{
+	long ret;
+
+	mutex_lock(&vm->lock);
+	ret = vlm_pit_create(vm, config);
+	mutex_unlock(&vm->lock);
+	return ret;
+}
+
 static long create_pit(struct vlm_call *call)
 {
 	const struct kvm_pit_config config = { .flags = KVM_PIT_SPEAKER_DUMMY };
 
-	return vlm_pit_create(call->vm, &config);
+	return pit_create(call->vm, &config);
 }
 
 static long create_pit2(struct vlm_call *call)
 {
-	return vlm_pit_create(call->vm, call->data);
+	return pit_create(call->vm, call->data);
 }
 
 /* The older struct is the channels alone. */

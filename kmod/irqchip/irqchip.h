@@ -15,7 +15,7 @@ struct vlm_vm;
 int vlm_irqchip_module_init(void);
 void vlm_irqchip_module_exit(void);
 
-/* VM level. Caller holds vm->lock unless said otherwise. */
+/* VM level. Neither creation nor routing without vm->lock, which the caller takes. */
 /* KVM_CREATE_IRQCHIP: -EEXIST, -EINVAL (vCPUs exist), -ENOMEM. */
 int vlm_irqchip_create(struct vlm_vm *vm);
 /* KVM_CREATE_PIT2: -EEXIST, -ENOENT (no irqchip), -ENOMEM. */
@@ -25,7 +25,8 @@ int vlm_pit_create(struct vlm_vm *vm, const struct kvm_pit_config *config);
  * -1 masked). No lock held. -ENXIO without irqchip.
  */
 int vlm_irqchip_set_line(struct vlm_vm *vm, u32 gsi, int level, int *line_status);
-int vlm_irqchip_get(struct vlm_vm *vm, struct kvm_irqchip *chip);	/* -ENXIO, -EINVAL */
+/* State of the chips, without vm->lock: -ENXIO, and -EINVAL for a chip that does not exist. */
+int vlm_irqchip_get(struct vlm_vm *vm, struct kvm_irqchip *chip);
 int vlm_irqchip_set(struct vlm_vm *vm, const struct kvm_irqchip *chip);
 int vlm_pit_get(struct vlm_vm *vm, struct kvm_pit_state2 *state);
 int vlm_pit_set(struct vlm_vm *vm, const struct kvm_pit_state2 *state);
