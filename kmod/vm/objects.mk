@@ -6,3 +6,7 @@ vellum-y += vm/iobus.o
 vellum-y += vm/debugfs.o
 vellum-y += vm/settings.o
 vellum-y += vm/clock.o
+vellum-y += vm/memory.o
+vellum-y += vm/notifier.o
+vellum-y += vm/platform.o
+vellum-y += vm/host_page.o

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The kernel's side of mmu/platform.h, apart from host_page.c. */
+#include <linux/ktime.h>
+#include <linux/memcontrol.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/uaccess.h>
+#include <linux/vmstat.h>
+
+#include "memory.h"
+#include "slots.h"
+#include "vm.h"
+
+static struct vlm_vm *vm_of(struct vlm_mmu *mmu)
+{
+	return container_of(mmu, struct vlm_vm, mmu);
+}
+
+u64 *vlm_platform_table_alloc(struct vlm_mmu *mmu)
+{
+	struct page *page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+
+	if (!page)
+		return NULL;
+	mod_lruvec_page_state(page, NR_SECONDARY_PAGETABLE, 1);
+	return page_address(page);
+}
+
+void vlm_platform_table_free(u64 *table)
+{
+	struct page *page = virt_to_page(table);
+
+	set_page_private(page, 0);
+	mod_lruvec_page_state(page, NR_SECONDARY_PAGETABLE, -1);
+	__free_page(page);
+}
+
+u64 vlm_platform_table_pa(const u64 *table)
+{
+	return __pa(table);
+}
+
+u64 *vlm_platform_table_va(u64 pa)
+{
+	return __va(pa);
+}
+
+void vlm_platform_table_set_owner(u64 *table, void *owner)
+{
+	set_page_private(virt_to_page(table), (unsigned long)owner);
+}
+
+void *vlm_platform_table_owner(const u64 *table)
+{
+	return (void *)page_private(virt_to_page(table));
+}
+
+void vlm_platform_flush_tlbs(struct vlm_mmu *mmu)
+{
+	vlm_vm_request_all(vm_of(mmu), VLM_REQ_TLB_FLUSH, VLM_REQUEST_WAIT | VLM_REQUEST_NO_WAKE);
+}
+
+void vlm_platform_reload_all(struct vlm_mmu *mmu)
+{
+	vlm_vm_request_all(vm_of(mmu), VLM_REQ_MMU_RELOAD, VLM_REQUEST_WAIT | VLM_REQUEST_NO_WAKE);
+}
+
+void vlm_platform_kill(struct vlm_mmu *mmu, const char *why)
+{
+	WRITE_ONCE(mmu->dead, true);
+	vlm_vm_kill(vm_of(mmu), why);
+}
+
+bool vlm_platform_break_wanted(struct vlm_mmu *mmu)
+{
+	return need_resched() || rwlock_needbreak(&mmu->lock);
+}
+
+void vlm_platform_resched(void)
+{
+	cond_resched();
+}
+
+u64 vlm_platform_now_ns(void)
+{
+	return ktime_get_ns();
+}
+
+void vlm_platform_slots_sync(struct vlm_mmu *mmu)
+{
+	synchronize_srcu_expedited(&vm_of(mmu)->srcu);
+}
+
+int vlm_platform_guest_read(struct vlm_mmu *mmu, unsigned int as_id, u64 gpa, void *data,
+			    unsigned int len)
+{
+	struct vlm_memslot *slot = vlm_slot_at(mmu, as_id, gpa);
+	const void __user *src;
+
+	if (!slot)
+		return -EFAULT;
+	src = (const void __user *)vlm_slot_hva(slot, gpa);
+	return copy_from_user(data, src, len) ? -EFAULT : 0;
+}
+
+int vlm_platform_guest_cmpxchg(struct vlm_mmu *mmu, unsigned int as_id, u64 gpa, u64 *old,
+			       u64 val, unsigned int size)
+{
+	struct vlm_memslot *slot = vlm_slot_at(mmu, as_id, gpa);
+	unsigned long hva;
+	int res;
+
+	if (!slot || (slot->flags & VLM_MEMSLOT_READONLY))
+		return -EFAULT;
+	hva = vlm_slot_hva(slot, gpa);
+	if (!access_ok((void __user *)hva, size))
+		return -EFAULT;
+
+	if (size == 8) {
+		res = __try_cmpxchg_user((u64 __user *)hva, old, val, fault8);
+	} else {
+		u32 old32 = *old;
+
+		res = __try_cmpxchg_user((u32 __user *)hva, &old32, (u32)val, fault4);
+		*old = old32;
+	}
+	if (res < 0)
+		return -EFAULT;
+	vlm_memslot_mark_dirty(slot, gpa >> PAGE_SHIFT);
+	return res ? -EAGAIN : 0;
+}
