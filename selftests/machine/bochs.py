@@ -99,7 +99,7 @@ def run(options: Options, kernel: Kernel) -> Outcome:
     if not BIOS.exists():
         raise MachineError("no BIOS for Bochs", f"{BIOS} does not exist", "apt-get install bochsbios")
     image = payload.ram_image(payload.flatten_elf(kernel.elf().read_bytes()), build_initramfs(options, kernel, "bochs"),
-                              command_line(options))
+                              command_line(options, "bochs"))
     if len(image) + (64 << 20) > options.mem << 20:
         raise MachineError("kernel and files do not fit the machine's memory",
                            f"{len(image) >> 20} MiB to load, {options.mem} MiB of memory", "raise --mem")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from verdict import Status
 
 STUCK_AFTER = 20.0     # seconds without processor time
 STUCK_CPU = 0.02       # seconds of processor time that count as progress
+PLUGIN_LINE = re.compile(r"^0\d+\w\[")    # what Bochs says while it starts
 CLOCK_TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -91,6 +93,7 @@ def run(command: list[str], folder: Path, serial: Path, options: Options) -> Out
     if outcome.verdict is None and outcome.failure is None:
         outcome.failure = Status.DIED if outcome.booted else Status.BOOT
     if outcome.failure in (Status.BOOT, Status.DIED, Status.STUCK):
-        chatter = (bytes(reader.chatter + reader.buffer) + (folder / "stderr").read_bytes())[-4000:]
-        outcome.console += "--- emulator ---\n" + chatter.decode("utf-8", "replace")
+        chatter = bytes(reader.chatter + reader.buffer) + (folder / "stderr").read_bytes()
+        lines = [line for line in chatter.decode("utf-8", "replace").splitlines() if not PLUGIN_LINE.match(line)]
+        outcome.console += "--- emulator ---\n" + "\n".join(lines[-40:]) + "\n"
     return outcome

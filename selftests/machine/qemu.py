@@ -48,7 +48,7 @@ def command(options: Options, image: Path, folder: Path) -> list[str]:
     """QEMU's command line: PID 1 speaks through the debug console at port 0xE9."""
     return ["qemu-system-x86_64", "-machine", "q35,accel=kvm", "-cpu", "host,+vmx", "-smp", str(options.cpus),
             "-m", str(options.mem), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-            "-kernel", str(image), "-initrd", str(folder / "initramfs"), "-append", command_line(options),
+            "-kernel", str(image), "-initrd", str(folder / "initramfs"), "-append", command_line(options, "qemu"),
             "-serial", f"file:{folder / 'serial'}", "-chardev", "stdio,id=frames,signal=off",
             "-device", "isa-debugcon,iobase=0xe9,chardev=frames"]
 
