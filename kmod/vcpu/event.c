@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Exceptions, interrupts and NMIs: queued by emulation and devices, handed to the CPU
+ * through the VM-entry interruption fields, taken back when the delivery itself exits.
+ * SDM volume 3, "Event Injection" and "Information for VM Exits During Event Delivery".
+ */
+
+#include <asm/processor-flags.h>
+#include <asm/vmx.h>
+
+#include "private.h"
+
+enum fault_class { BENIGN, CONTRIBUTORY, PAGE_FAULT };
+
+static enum fault_class class_of(u8 vector)
+{
+	switch (vector) {
+	case VLM_PF:
+	case VLM_VE:
+		return PAGE_FAULT;
+	case VLM_DE:
+	case VLM_TS:
+	case VLM_NP:
+	case VLM_SS:
+	case VLM_GP:
+	case VLM_CP:
+		return CONTRIBUTORY;
+	default:
+		return BENIGN;
+	}
+}
+
+/* SDM "Interrupt 8 - Double Fault Exception", table of conditions. */
+static bool makes_double_fault(u8 first, u8 second)
+{
+	if (class_of(first) == PAGE_FAULT)
+		return class_of(second) != BENIGN;
+	return class_of(first) == CONTRIBUTORY && class_of(second) == CONTRIBUTORY;
+}
+
+static void queue(struct vlm_vcpu *vcpu, const struct vlm_exception *next)
+{
+	struct vlm_exception *ex = &vcpu->events.ex;
+
+	vlm_request_set(&vcpu->head, VLM_REQ_EVENT);
+	if (ex->pending || ex->injected) {
+		if (ex->vector == VLM_DF && class_of(next->vector) != BENIGN) {
+			ex->pending = false;
+			ex->injected = false;
+			vcpu->events.triple_fault = true;
+			return;
+		}
+		if (makes_double_fault(ex->vector, next->vector)) {
+			*ex = (struct vlm_exception){
+				.pending = true, .vector = VLM_DF, .has_error = true,
+			};
+			return;
+		}
+		/* Serial: the second first, the instruction raises the other one again. */
+	}
+	*ex = *next;
+	ex->pending = true;
+	ex->injected = false;
+}
+
+void vlm_raise(struct vlm_vcpu *vcpu, u8 vector)
+{
+	queue(vcpu, &(struct vlm_exception){ .vector = vector });
+}
+
+void vlm_raise_error(struct vlm_vcpu *vcpu, u8 vector, u32 error)
+{
+	queue(vcpu, &(struct vlm_exception){
+		.vector = vector, .has_error = true, .error = error,
+	});
+}
+
+void vlm_raise_pf(struct vlm_vcpu *vcpu, u64 address, u32 error)
+{
+	queue(vcpu, &(struct vlm_exception){
+		.vector = VLM_PF, .has_error = true, .error = error,
+		.has_payload = true, .payload = address,
+	});
+}
+
+void vlm_raise_db(struct vlm_vcpu *vcpu, u64 dr6_bits)
+{
+	queue(vcpu, &(struct vlm_exception){
+		.vector = VLM_DB, .has_payload = true, .payload = dr6_bits,
+	});
+}
+
+void vlm_exception_apply_payload(struct vlm_vcpu *vcpu)
+{
+	struct vlm_exception *ex = &vcpu->events.ex;
+
+	if (!ex->has_payload)
+		return;
+	if (ex->vector == VLM_PF) {
+		vlm_vmx_set_cr2(&vcpu->vmx, ex->payload);
+	} else if (ex->vector == VLM_DB) {
+		/* B0-B3 are replaced, the others stay until software clears them. */
+		vcpu->debug.dr6 &= ~0xfull;
+		/* Causes that DR6 reports by a zero bit are active high in the payload. */
+		vcpu->debug.dr6 |= VLM_DR6_ACTIVE_LOW | (ex->payload & ~VLM_DR6_ACTIVE_LOW);
+		vcpu->debug.dr6 &= ~(ex->payload & VLM_DR6_ACTIVE_LOW);
+	}
+	ex->has_payload = false;
+	ex->payload = 0;
+}
+
+bool vlm_irq_allowed(struct vlm_vcpu *vcpu)
+{
+	return (vlm_vmx_rflags(&vcpu->vmx) & X86_EFLAGS_IF) &&
+	       !(vlm_vmx_interruptibility(&vcpu->vmx) &
+		 (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS));
+}
+
+bool vlm_nmi_allowed(struct vlm_vcpu *vcpu)
+{
+	return !(vlm_vmx_interruptibility(&vcpu->vmx) &
+		 (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS | GUEST_INTR_STATE_NMI));
+}
+
+/* One NMI can be latched while another is being handled, so two count at most. */
+void vlm_take_nmi_requests(struct vlm_vcpu *vcpu)
+{
+	struct vlm_events *ev = &vcpu->events;
+	u8 limit = 2;
+
+	if (!test_and_clear_bit(VLM_EVENT_NMI, &vcpu->head.events))
+		return;
+	if (ev->nmi_injected ||
+	    (vlm_vmx_interruptibility(&vcpu->vmx) & GUEST_INTR_STATE_NMI))
+		limit = 1;
+	if (ev->nmi_pending < limit)
+		ev->nmi_pending++;
+}
+
+/* The 8259 is user space's: it injects by KVM_INTERRUPT and wants to know when. */
+static bool user_pic(struct vlm_vcpu *vcpu)
+{
+	return !vcpu->head.vm->irqchip;
+}
+
+bool vlm_user_irq_wanted(struct vlm_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->run->request_interrupt_window) && user_pic(vcpu);
+}
+
+bool vlm_user_irq_ready(struct vlm_vcpu *vcpu)
+{
+	const struct vlm_events *ev = &vcpu->events;
+
+	if (!user_pic(vcpu))
+		return true;
+	return vlm_irq_allowed(vcpu) && ev->user_irq < 0 && !ev->irq_injected &&
+	       !ev->nmi_injected && !ev->ex.injected && !ev->ex.pending;
+}
+
+/* Faults are restarted: RF keeps an instruction breakpoint from hitting a second time. */
+static bool is_fault(u8 vector)
+{
+	return vector != VLM_DB && vector != VLM_BP && vector != VLM_OF &&
+	       vector != VLM_DF && vector != VLM_MC;
+}
+
+static void hand_exception(struct vlm_vcpu *vcpu)
+{
+	struct vlm_exception *ex = &vcpu->events.ex;
+	u32 info = ex->vector;
+
+	if (ex->pending) {
+		vlm_exception_apply_payload(vcpu);
+		if (is_fault(ex->vector))
+			vlm_vmx_set_rflags(&vcpu->vmx,
+					   vlm_vmx_rflags(&vcpu->vmx) | X86_EFLAGS_RF);
+		if (ex->vector == VLM_DB && (vcpu->debug.dr7 & VLM_DR7_GD)) {
+			vcpu->debug.dr7 &= ~VLM_DR7_GD;
+			vlm_debug_apply(vcpu);
+		}
+		ex->pending = false;
+		ex->injected = true;
+	}
+	if (ex->soft)
+		info |= ex->vector == VLM_DB ? INTR_TYPE_PRIV_SW_EXCEPTION :
+					       INTR_TYPE_SOFT_EXCEPTION;
+	else
+		info |= INTR_TYPE_HARD_EXCEPTION;
+	/* Real mode has no error codes, and an entry that delivers one there fails. */
+	if (ex->has_error && (vlm_vmx_cr0(&vcpu->vmx) & X86_CR0_PE))
+		info |= INTR_INFO_DELIVER_CODE_MASK;
+	vlm_vmx_inject(&vcpu->vmx, info, ex->error, ex->insn_len);
+	vcpu->events.handed = VLM_HANDED_EXCEPTION;
+}
+
+static void hand_nmi(struct vlm_vcpu *vcpu)
+{
+	vlm_vmx_inject(&vcpu->vmx, INTR_TYPE_NMI_INTR | VLM_NMI, 0, 0);
+	vcpu->events.handed = VLM_HANDED_NMI;
+}
+
+static void hand_irq(struct vlm_vcpu *vcpu)
+{
+	struct vlm_events *ev = &vcpu->events;
+
+	vlm_vmx_inject(&vcpu->vmx,
+		       ev->irq_vector | (ev->irq_soft ? INTR_TYPE_SOFT_INTR : INTR_TYPE_EXT_INTR),
+		       0, ev->irq_soft ? ev->irq_insn_len : 0);
+	ev->handed = VLM_HANDED_IRQ;
+}
+
+/* What was accepted before comes first. */
+static void hand_again(struct vlm_vcpu *vcpu)
+{
+	struct vlm_events *ev = &vcpu->events;
+
+	if (ev->ex.injected || ev->ex.pending)
+		hand_exception(vcpu);
+	else if (ev->nmi_injected)
+		hand_nmi(vcpu);
+	else if (ev->irq_injected && (ev->irq_soft || vlm_irq_allowed(vcpu)))
+		hand_irq(vcpu);
+}
+
+static bool irq_waits(struct vlm_vcpu *vcpu)
+{
+	const struct vlm_events *ev = &vcpu->events;
+
+	if ((ev->irq_injected && ev->handed != VLM_HANDED_IRQ) || ev->user_irq >= 0)
+		return true;
+	return vlm_has_lapic(vcpu) && vlm_irq_pending(&vcpu->head) >= 0;
+}
+
+static void hand_new_irq(struct vlm_vcpu *vcpu)
+{
+	struct vlm_events *ev = &vcpu->events;
+	int vector;
+
+	if (ev->user_irq >= 0) {
+		vector = ev->user_irq;
+		ev->user_irq = -1;
+	} else {
+		vector = vlm_irq_accept(&vcpu->head);
+		if (vector < 0)
+			return;
+	}
+	ev->irq_injected = true;
+	ev->irq_soft = false;
+	ev->irq_vector = vector;
+	hand_irq(vcpu);
+}
+
+static void hand_new(struct vlm_vcpu *vcpu)
+{
+	struct vlm_events *ev = &vcpu->events;
+
+	if (ev->nmi_pending && vlm_nmi_allowed(vcpu)) {
+		ev->nmi_pending--;
+		ev->nmi_injected = true;
+		hand_nmi(vcpu);
+	} else if (!ev->irq_injected && vlm_irq_allowed(vcpu) && irq_waits(vcpu)) {
+		hand_new_irq(vcpu);
+	}
+}
+
+/* Exit as soon as the guest can take what is left over. */
+static void set_windows(struct vlm_vcpu *vcpu, bool blocked)
+{
+	struct vlm_events *ev = &vcpu->events;
+	bool nmi = ev->nmi_pending && !blocked;
+	bool irq = !blocked && (irq_waits(vcpu) || vlm_user_irq_wanted(vcpu));
+
+	/* The NMI window opens in the shadow of STI, where an NMI cannot be injected. */
+	if (nmi && (vlm_vmx_interruptibility(&vcpu->vmx) & GUEST_INTR_STATE_STI)) {
+		nmi = false;
+		irq = true;
+	}
+	vlm_vmx_set_nmi_window(&vcpu->vmx, nmi);
+	vlm_vmx_set_irq_window(&vcpu->vmx, irq);
+}
+
+int vlm_events_inject(struct vlm_vcpu *vcpu)
+{
+	struct vlm_events *ev = &vcpu->events;
+	bool blocked = vcpu->debug.control & KVM_GUESTDBG_BLOCKIRQ;
+
+	vlm_take_nmi_requests(vcpu);
+	if (ev->triple_fault) {
+		ev->triple_fault = false;
+		vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
+		return VLM_TO_USER;
+	}
+	ev->handed = VLM_HANDED_NONE;
+	hand_again(vcpu);
+	if (ev->handed == VLM_HANDED_NONE && !blocked)
+		hand_new(vcpu);
+	set_windows(vcpu, blocked);
+	return VLM_RESUME;
+}
+
+/* The exit says that IRET had ended NMI blocking before it faulted: NMIs are blocked again. */
+static bool nmi_unblocked_early(const struct vlm_exit *exit)
+{
+	if (exit->idt_info & VECTORING_INFO_VALID_MASK)
+		return false;
+	switch (exit->reason) {
+	case EXIT_REASON_EXCEPTION_NMI:
+		return (exit->intr_info & INTR_INFO_UNBLOCK_NMI) &&
+		       (exit->intr_info & INTR_INFO_VECTOR_MASK) != VLM_DF;
+	case EXIT_REASON_EPT_VIOLATION:
+	case EXIT_REASON_PML_FULL:
+		return exit->qualification & INTR_INFO_UNBLOCK_NMI;
+	default:
+		return false;
+	}
+}
+
+static void set_nmi_blocking(struct vlm_vcpu *vcpu, bool on)
+{
+	u32 state = vlm_vmx_interruptibility(&vcpu->vmx) & ~GUEST_INTR_STATE_NMI;
+
+	if (on)
+		state |= GUEST_INTR_STATE_NMI;
+	vlm_vmx_set_interruptibility(&vcpu->vmx, state);
+}
+
+static void take_back(struct vlm_vcpu *vcpu)
+{
+	const struct vlm_exit *exit = &vcpu->exit;
+	struct vlm_events *ev = &vcpu->events;
+	u32 type = exit->idt_info & VECTORING_INFO_TYPE_MASK;
+	u8 vector = exit->idt_info & VECTORING_INFO_VECTOR_MASK;
+
+	vlm_request_set(&vcpu->head, VLM_REQ_EVENT);
+	switch (type) {
+	case INTR_TYPE_NMI_INTR:
+		ev->nmi_injected = true;
+		/* An injected NMI sets blocking on its own, and refuses to start with it. */
+		set_nmi_blocking(vcpu, false);
+		break;
+	case INTR_TYPE_SOFT_EXCEPTION:
+	case INTR_TYPE_PRIV_SW_EXCEPTION:
+	case INTR_TYPE_HARD_EXCEPTION:
+		ev->ex = (struct vlm_exception){
+			.injected = true,
+			.vector = vector,
+			.soft = type != INTR_TYPE_HARD_EXCEPTION,
+			.insn_len = exit->insn_len,
+			.has_error = exit->idt_info & VECTORING_INFO_DELIVER_CODE_MASK,
+			.error = exit->idt_error,
+		};
+		break;
+	case INTR_TYPE_SOFT_INTR:
+	case INTR_TYPE_EXT_INTR:
+		ev->irq_injected = true;
+		ev->irq_soft = type == INTR_TYPE_SOFT_INTR;
+		ev->irq_vector = vector;
+		ev->irq_insn_len = exit->insn_len;
+		break;
+	}
+}
+
+void vlm_events_after_exit(struct vlm_vcpu *vcpu)
+{
+	struct vlm_events *ev = &vcpu->events;
+
+	/* A refused entry delivered nothing. */
+	if (vcpu->exit.entry_failed || vcpu->exit.entry_error)
+		return;
+	switch (ev->handed) {
+	case VLM_HANDED_EXCEPTION:
+		ev->ex.injected = false;
+		break;
+	case VLM_HANDED_NMI:
+		ev->nmi_injected = false;
+		break;
+	case VLM_HANDED_IRQ:
+		ev->irq_injected = false;
+		break;
+	case VLM_HANDED_NONE:
+		break;
+	}
+	ev->handed = VLM_HANDED_NONE;
+	if (nmi_unblocked_early(&vcpu->exit))
+		set_nmi_blocking(vcpu, true);
+	if (vcpu->exit.idt_info & VECTORING_INFO_VALID_MASK)
+		take_back(vcpu);
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KVM_RUN: requests, events, entry, exit, again. See kmod/README.md for the walk
+ * through this file in running order.
+ */
+
+#include <linux/irqflags.h>
+#include <linux/sched/signal.h>
+
+#include <asm/processor-flags.h>
+
+#include "compat/compat.h"
+#include "compat/run_page.h"
+
+#include "private.h"
+
+/* Load the current root. A changed one has its own tag, but stale entries may carry it too. */
+static int reload_root(struct vlm_vcpu *vcpu)
+{
+	int changed = vlm_mmu_reload(&vcpu->mmu);
+
+	if (changed < 0)
+		return changed;
+	if (changed) {
+		vlm_vmx_set_eptp(&vcpu->vmx, vlm_mmu_vcpu_eptp(&vcpu->mmu));
+		vlm_request_set(&vcpu->head, VLM_REQ_TLB_FLUSH);
+	}
+	return 0;
+}
+
+/* Returns a step. */
+static int handle_requests(struct vlm_vcpu *vcpu)
+{
+	struct vlm_vcpu_head *v = &vcpu->head;
+	int err;
+
+	if (vlm_request_test(v, VLM_REQ_VM_DEAD))
+		return -EIO;
+	if (vlm_request_take(v, VLM_REQ_MMU_RELOAD) || !vcpu->mmu.root) {
+		err = reload_root(vcpu);
+		if (err)
+			return err;
+	}
+	if (vlm_request_take(v, VLM_REQ_CLOCK))
+		vlm_tsc_apply(vcpu);
+	if (vlm_request_take(v, VLM_REQ_TLB_FLUSH)) {
+		vlm_vmx_flush_ept(&vcpu->vmx, vlm_mmu_vcpu_eptp(&vcpu->mmu));
+		vlm_vmx_flush_vpid(&vcpu->vmx);
+	}
+	/* The exit that they asked for has happened; events are looked at on every round. */
+	vlm_request_take(v, VLM_REQ_KICK);
+	vlm_request_take(v, VLM_REQ_SCAN_IOAPIC);
+	if (vlm_request_take(v, VLM_REQ_EVENT))
+		vlm_accept_init_sipi(vcpu);
+	return VLM_RESUME;
+}
+
+/*
+ * The entry itself. Returns false if something came up at the last moment: the
+ * caller starts over. SRCU is not held here, so that a guest that never exits does
+ * not keep memslot updates waiting.
+ */
+static bool enter_guest(struct vlm_vcpu *vcpu)
+{
+	struct vlm_vcpu_head *v = &vcpu->head;
+
+	vlm_srcu_leave(vcpu);
+	local_irq_disable();
+	/* Pairs with vlm_vcpu_kick() and vlm_vm_request_all(): mode first, then requests. */
+	WRITE_ONCE(v->mode, VLM_IN_GUEST);
+	smp_mb();
+	if (vlm_request_any(v) || vlm_compat_guest_work_pending()) {
+		WRITE_ONCE(v->mode, VLM_OUTSIDE_GUEST);
+		local_irq_enable();
+		vlm_srcu_enter(vcpu);
+		return false;
+	}
+	vlm_fpu_enter(vcpu);
+	vlm_dr_enter(vcpu);
+	vlm_compat_guest_timing_enter();
+
+	vlm_vmx_enter(&vcpu->vmx, &vcpu->exit);
+
+	smp_store_release(&v->mode, VLM_OUTSIDE_GUEST);
+	vlm_dr_leave(vcpu);
+	vlm_fpu_leave(vcpu);
+	/* Take the interrupt that caused the exit while time is still the guest's. */
+	local_irq_enable();
+	local_irq_disable();
+	vlm_compat_guest_timing_exit();
+	local_irq_enable();
+	vlm_srcu_enter(vcpu);
+	return true;
+}
+
+/* One round for a vCPU that can run. Returns a step. */
+static int run_once(struct vlm_vcpu *vcpu)
+{
+	int step;
+
+	if (vlm_request_any(&vcpu->head) || !vcpu->mmu.root) {
+		step = handle_requests(vcpu);
+		if (step != VLM_RESUME || !vlm_runnable(vcpu))
+			return step;
+	}
+	step = vlm_events_inject(vcpu);
+	if (step != VLM_RESUME)
+		return step;
+	if (!enter_guest(vcpu)) {
+		/* Delivered by the next round, from the "injected" marks. */
+		vlm_vmx_cancel_injection(&vcpu->vmx);
+		return VLM_RESUME;
+	}
+	vcpu->launched = true;
+	vcpu->cpuid.frozen = true;
+	vlm_events_after_exit(vcpu);
+	step = vlm_handle_exit(vcpu);
+	if (step == VLM_RESUME && vlm_user_irq_wanted(vcpu) && vlm_user_irq_ready(vcpu)) {
+		vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
+		return VLM_TO_USER;
+	}
+	return step;
+}
+
+static int pending_work(struct vlm_vcpu *vcpu)
+{
+	int err;
+
+	if (!vlm_compat_guest_work_pending())
+		return VLM_RESUME;
+	vlm_srcu_leave(vcpu);
+	err = vlm_compat_guest_work();
+	vlm_srcu_enter(vcpu);
+	if (!err)
+		return VLM_RESUME;
+	vcpu->run->exit_reason = KVM_EXIT_INTR;
+	return err;
+}
+
+/* THE loop. */
+static int run_loop(struct vlm_vcpu *vcpu)
+{
+	int step;
+
+	do {
+		step = vlm_runnable(vcpu) ? run_once(vcpu) : vlm_block(vcpu);
+		if (step == VLM_RESUME)
+			step = pending_work(vcpu);
+	} while (step > 0);
+	return step;
+}
+
+/* An application processor that waits for its start-up: KVM's answer is EAGAIN. */
+static int wait_for_startup(struct vlm_vcpu *vcpu)
+{
+	int step;
+
+	if (vlm_run_immediate_exit(vcpu->run))
+		return -EINTR;
+	vlm_srcu_enter(vcpu);
+	step = vlm_block(vcpu);
+	vlm_srcu_leave(vcpu);
+	return step < 0 ? step : -EAGAIN;
+}
+
+static void leave(struct vlm_vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	run->if_flag = !!(vlm_vmx_rflags(&vcpu->vmx) & X86_EFLAGS_IF);
+	run->flags = 0;
+	run->cr8 = vlm_get_cr8(vcpu);
+	run->apic_base = vlm_apic_base(vcpu);
+	run->ready_for_interrupt_injection = vlm_user_irq_ready(vcpu);
+	vlm_sync_regs_store(vcpu);
+}
+
+static int run_prepared(struct vlm_vcpu *vcpu)
+{
+	int step;
+
+	step = vlm_sync_regs_load(vcpu);
+	if (step)
+		return step;
+	if (!vlm_has_lapic(vcpu) && vlm_set_cr8(vcpu, vcpu->run->cr8))
+		return -EINVAL;
+
+	vlm_srcu_enter(vcpu);
+	step = vlm_user_io_complete(vcpu);
+	if (step == VLM_RESUME) {
+		if (vlm_run_immediate_exit(vcpu->run))
+			step = -EINTR;
+		else
+			step = run_loop(vcpu);
+	}
+	vlm_srcu_leave(vcpu);
+	return step;
+}
+
+int vlm_vcpu_run(struct vlm_vcpu *vcpu)
+{
+	sigset_t saved;
+	int ret;
+
+	if (vcpu->sigmask_set)
+		sigprocmask(SIG_SETMASK, &vcpu->sigmask, &saved);
+	vlm_fpu_load(vcpu);
+	vcpu->run->flags = 0;
+
+	/* The application writes this page at any time: from here on it is only written to. */
+	if (vcpu->mp_state == KVM_MP_STATE_UNINITIALIZED) {
+		ret = wait_for_startup(vcpu);
+	} else {
+		ret = vlm_sync_regs_check(vcpu->run);
+		if (!ret)
+			ret = run_prepared(vcpu);
+	}
+	if (ret == -EINTR)
+		vcpu->run->exit_reason = KVM_EXIT_INTR;
+	leave(vcpu);
+	vlm_fpu_put(vcpu);
+	if (vcpu->sigmask_set)
+		sigprocmask(SIG_SETMASK, &saved, NULL);
+	return ret;
+}
