@@ -111,7 +111,6 @@ int vlm_lapic_create(struct vlm_vcpu_head *v)
 	l->tsc_khz = tsc_khz;
 	vlm_compat_hrtimer_setup(&l->timer, timer_fn, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
 	vlm_lapic_regs_init(&l->regs, page, v->id, v->id == v->vm->bsp_id);
-	l->regs.tsc_deadline_offered = 1;
 	v->lapic = l;
 	vlm_lapic_reset(v, false);
 	return 0;

@@ -114,6 +114,7 @@ void vlm_lapic_regs_init(struct vlm_lapic_regs *r, union vlm_lapic_page *page, u
 	r->page = page;
 	r->x2apic_id = id;
 	r->bsp = bsp;
+	r->tsc_deadline_offered = 1;
 	vlm_lapic_reg_set(r, VLM_LAPIC_VERSION, VERSION_VALUE);
 	vlm_lapic_regs_reset(r, false);
 }

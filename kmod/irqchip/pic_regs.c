@@ -287,6 +287,7 @@ void vlm_pic_regs_load(struct vlm_pic_regs *p, u32 nr, const struct kvm_pic_stat
 
 	*c = *s;
 	c->priority_add &= 7;
+	c->irq_base &= 0xf8;
 	c->read_reg_select &= 1;
 	c->poll = !!c->poll;
 	c->special_mask = !!c->special_mask;
