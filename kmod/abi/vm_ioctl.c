@@ -69,12 +69,7 @@ static long get_nr_mmu_pages(struct vlm_call *call)
 
 static long create_irqchip(struct vlm_call *call)
 {
-	long ret;
-
-	mutex_lock(&call->vm->lock);
-	ret = vlm_irqchip_create(call->vm);
-	mutex_unlock(&call->vm->lock);
-	return ret;
+	return vlm_irqchip_create(call->vm);
 }
 
 static long get_irqchip(struct vlm_call *call)
@@ -87,26 +82,16 @@ static long set_irqchip(struct vlm_call *call)
 	return vlm_irqchip_set(call->vm, call->data);
 }
 
-static long pit_create(struct vlm_vm *vm, const struct kvm_pit_config *config)
-{
-	long ret;
-
-	mutex_lock(&vm->lock);
-	ret = vlm_pit_create(vm, config);
-	mutex_unlock(&vm->lock);
-	return ret;
-}
-
 static long create_pit(struct vlm_call *call)
 {
 	const struct kvm_pit_config config = { .flags = KVM_PIT_SPEAKER_DUMMY };
 
-	return pit_create(call->vm, &config);
+	return vlm_pit_create(call->vm, &config);
 }
 
 static long create_pit2(struct vlm_call *call)
 {
-	return pit_create(call->vm, call->data);
+	return vlm_pit_create(call->vm, call->data);
 }
 
 /* The older struct is the channels alone. */
@@ -209,7 +194,7 @@ static long set_clock(struct vlm_call *call)
 }
 
 const struct vlm_ioctl vlm_vm_ioctls[] = {
-	{ KVM_SIGNAL_MSI, VLM_IN | VLM_LOCK_VM, signal_msi },
+	{ KVM_SIGNAL_MSI, VLM_IN, signal_msi },
 	{ KVM_IRQ_LINE, VLM_IN, irq_line },
 	{ KVM_IRQ_LINE_STATUS, VLM_IN | VLM_OUT, irq_line_status },
 	{ KVM_CREATE_VCPU, 0, create_vcpu },
