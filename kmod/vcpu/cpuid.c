@@ -205,6 +205,9 @@ int vlm_vcpu_set_cpuid(struct vlm_vcpu *vcpu, const struct kvm_cpuid_entry2 *ent
 	if (!nent)
 		memset(cpuid->words, 0, sizeof(cpuid->words));
 	vcpu->debug.dr6 |= vlm_dr6_fixed(vcpu);
+	if (vlm_has_lapic(vcpu))
+		vlm_lapic_offer_tsc_deadline(&vcpu->head,
+					     vlm_cpuid_has(vcpu, VLM_CPUID_1_ECX, BIT(24)));
 	return 0;
 }
 

@@ -11,17 +11,10 @@
 
 #include "private.h"
 
-/*
- * A vCPU that arrives on another CPU finds translations there that may be older
- * than flushes it took part in elsewhere: drop them before the next entry.
- */
 static void load_on(struct vlm_vcpu *vcpu, int cpu)
 {
 	vlm_vmx_load(&vcpu->vmx, cpu);
-	if (vcpu->last_cpu != cpu) {
-		vcpu->last_cpu = cpu;
-		vlm_request_set(&vcpu->head, VLM_REQ_TLB_FLUSH);
-	}
+	vcpu->last_cpu = cpu;
 	WRITE_ONCE(vcpu->head.cpu, cpu);
 }
 
@@ -89,44 +82,14 @@ void vlm_srcu_leave(struct vlm_vcpu *vcpu)
 	srcu_read_unlock(&vcpu->head.vm->srcu, vcpu->srcu_idx);
 }
 
-/* SDM volume 3, "IA-32 and Intel 64 Processor States Following Power-up, Reset, or INIT". */
-static void reset_segments(struct vlm_vcpu *vcpu)
-{
-	struct kvm_segment seg = {
-		.limit = 0xffff, .type = 3, .present = 1, .s = 1,
-	};
-	struct kvm_dtable table = { .limit = 0xffff };
-	int i;
-
-	for (i = VLM_SEG_ES; i <= VLM_SEG_GS; i++) {
-		if (i != VLM_SEG_CS)
-			vlm_vmx_set_segment(&vcpu->vmx, i, &seg);
-	}
-	seg.type = 0xb;
-	seg.selector = 0xf000;
-	seg.base = 0xffff0000;
-	vlm_vmx_set_segment(&vcpu->vmx, VLM_SEG_CS, &seg);
-
-	seg = (struct kvm_segment){ .limit = 0xffff, .type = 2, .present = 1 };
-	vlm_vmx_set_segment(&vcpu->vmx, VLM_SEG_LDTR, &seg);
-	seg.type = 0xb;
-	vlm_vmx_set_segment(&vcpu->vmx, VLM_SEG_TR, &seg);
-
-	vlm_vmx_set_dtable(&vcpu->vmx, false, &table);
-	vlm_vmx_set_dtable(&vcpu->vmx, true, &table);
-}
-
 static void reset_registers(struct vlm_vcpu *vcpu)
 {
 	u32 eax = 1, ebx, ecx = 0, edx;
 
 	memset(vcpu->regs, 0, sizeof(vcpu->regs));
-	/* EDX holds the family, model and stepping. */
+	/* SDM: EDX holds the family, model and stepping. */
 	vlm_cpuid(vcpu, &eax, &ebx, &ecx, &edx);
 	vcpu->regs[VLM_RDX] = eax ?: 0x600;
-	vlm_vmx_set_rip(&vcpu->vmx, 0xfff0);
-	vlm_vmx_set_rflags(&vcpu->vmx, X86_EFLAGS_FIXED);
-	vlm_vmx_set_cr2(&vcpu->vmx, 0);
 }
 
 void vlm_vcpu_reset(struct vlm_vcpu *vcpu, bool init)
@@ -144,19 +107,12 @@ void vlm_vcpu_reset(struct vlm_vcpu *vcpu, bool init)
 	vcpu->cr8 = 0;
 
 	vlm_vmx_reset(&vcpu->vmx);
-	reset_segments(vcpu);
-	reset_registers(vcpu);
-	vlm_vmx_set_efer(&vcpu->vmx, 0);
 	vlm_vmx_set_cr0(&vcpu->vmx, cr0);
-	vlm_vmx_set_cr3(&vcpu->vmx, 0);
-	vlm_vmx_set_cr4(&vcpu->vmx, 0);
+	reset_registers(vcpu);
 
 	memset(&vcpu->events, 0, sizeof(vcpu->events));
 	vcpu->events.user_irq = -1;
 	clear_bit(VLM_EVENT_NMI, &vcpu->head.events);
-	vlm_vmx_cancel_injection(&vcpu->vmx);
-	vlm_vmx_set_interruptibility(&vcpu->vmx, 0);
-	vlm_vmx_set_pending_debug(&vcpu->vmx, 0);
 
 	memset(vcpu->debug.db, 0, sizeof(vcpu->debug.db));
 	vcpu->debug.dr6 = vlm_dr6_fixed(vcpu);

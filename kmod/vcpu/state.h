@@ -261,7 +261,7 @@ struct vlm_debug {
  * @fault_gpa:	guest-physical address of the latest EPT exit
  * @mp_state:	KVM_MP_STATE_*
  * @notifier:	preemption: VMCS and host state follow the task
- * @last_cpu:	CPU that the vCPU last ran on: a move flushes translations
+ * @last_cpu:	CPU that the vCPU was loaded on last, for reports
  * @srcu_idx:	of the section of vm->srcu held by the thread, see run.c
  * @sigmask:	KVM_SET_SIGNAL_MASK, when @sigmask_set
  * @launched:	the guest was entered at least once
