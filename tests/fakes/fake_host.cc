@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "fake_host.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "fake_machine.h"
+#include "kmod_mmu.h"
+
+namespace fakes {
+
+FakeHost::FakeHost() : frames_(kFrames) {}
+
+void FakeHost::Map(u64 hva_page, u64 npages, int level, bool writable) {
+  std::lock_guard guard(lock_);
+  areas_[hva_page] = {npages, level, writable, false};
+}
+
+void FakeHost::MapDevice(u64 hva_page, u64 npages) {
+  std::lock_guard guard(lock_);
+  areas_[hva_page] = {npages, 1, true, true};
+}
+
+void FakeHost::Poison(u64 hva_page, int error) {
+  std::lock_guard guard(lock_);
+  poisoned_[hva_page] = error;
+}
+
+std::map<u64, FakeHost::Area>::iterator FakeHost::FindArea(u64 page) {
+  auto it = areas_.upper_bound(page);
+  if (it == areas_.begin()) return areas_.end();
+  --it;
+  return page - it->first < it->second.npages ? it : areas_.end();
+}
+
+u64 FakeHost::NewFrames(u64 count) {
+  next_pfn_ = (next_pfn_ + count - 1) / count * count;
+  const u64 first = next_pfn_;
+  next_pfn_ += count;
+  if (next_pfn_ - kFirstPfn > kFrames) shim_violation("HOST", "the test uses too many frames");
+  for (u64 pfn = first; pfn < next_pfn_; pfn++) frames_[pfn - kFirstPfn] = kInUse;
+  return first;
+}
+
+// As large as the area's level allows: aligned, inside, and nothing there yet.
+void FakeHost::FaultIn(u64 page, const Area& area, u64 area_start) {
+  for (int level = area.level; level >= 1; level--) {
+    const u64 count = u64{1} << (9 * (level - 1));
+    const u64 base = page / count * count;
+    if (base < area_start || base + count > area_start + area.npages) continue;
+    auto it = pages_.lower_bound(base);
+    if (it != pages_.end() && it->first < base + count) continue;
+    const u64 pfn = NewFrames(count);
+    for (u64 i = 0; i < count; i++) pages_[base + i] = {pfn + i, area.writable, level};
+    return;
+  }
+}
+
+int FakeHost::Get(u64 hva, bool write, vlm_host_page* out) {
+  const u64 page = hva >> 12;
+  for (;;) {
+    std::unique_lock guard(lock_);
+    if (auto bad = poisoned_.find(page); bad != poisoned_.end()) return bad->second;
+    auto area = FindArea(page);
+    if (area == areas_.end() || (write && !area->second.writable)) return -EFAULT;
+    auto it = pages_.find(page);
+    if (it == pages_.end()) {
+      FaultIn(page, area->second, area->first);
+      it = pages_.find(page);
+    }
+    if (write && !it->second.writable) {
+      guard.unlock();
+      CopyOnWrite(page);
+      continue;
+    }
+    out->pfn = it->second.pfn;
+    out->writable = it->second.writable;
+    out->device = area->second.device;
+    out->ref = nullptr;
+    if (!out->device) {
+      out->ref = this;
+      references_++;
+    }
+    break;
+  }
+  if (after_lookup) after_lookup();
+  return 0;
+}
+
+void FakeHost::Put(vlm_host_page* host, bool dirty) {
+  if (!host->ref) return;
+  frames_[host->pfn - kFirstPfn].fetch_or(
+      static_cast<uint8_t>(kAccessed | (dirty ? kDirty : 0)));
+  references_--;
+}
+
+int FakeHost::LevelOf(u64 hva) {
+  std::lock_guard guard(lock_);
+  auto it = pages_.find(hva >> 12);
+  return it == pages_.end() ? 1 : it->second.level;
+}
+
+u64 FakeHost::PfnAt(u64 hva) {
+  std::lock_guard guard(lock_);
+  auto it = pages_.find(hva >> 12);
+  return it == pages_.end() ? 0 : it->second.pfn;
+}
+
+// The kernel splits a huge page before it changes a part, and tells about all of it.
+std::pair<u64, u64> FakeHost::WithWholeHugePages(u64 first, u64 last) {
+  std::lock_guard guard(lock_);
+  auto widen = [&](u64 page) {
+    auto it = pages_.find(page);
+    if (it == pages_.end()) return;
+    const u64 count = u64{1} << (9 * (it->second.level - 1));
+    first = std::min(first, page / count * count);
+    last = std::max(last, page / count * count + count);
+  };
+  const u64 end = last - 1;
+  widen(first);
+  widen(end);
+  return {first, last};
+}
+
+// A huge page that loses a part is small from then on.
+void FakeHost::Forget(u64 first, u64 last) {
+  SplitAround(first, last);
+  for (auto it = pages_.lower_bound(first); it != pages_.end() && it->first < last;) {
+    frames_[it->second.pfn - kFirstPfn] = kFreed;
+    it = pages_.erase(it);
+  }
+}
+
+void FakeHost::SplitAround(u64 first, u64 last) {
+  const u64 begin = first >> 18 << 18, end = ((last - 1) >> 18 << 18) + (1 << 18);
+  for (auto it = pages_.lower_bound(begin); it != pages_.end() && it->first < end; ++it) {
+    const u64 count = u64{1} << (9 * (it->second.level - 1));
+    const u64 start = it->first / count * count;
+    if (start < last && start + count > first) it->second.level = 1;
+  }
+}
+
+void FakeHost::Notify(u64 hva_page, u64 npages, const std::function<void()>& change) {
+  const auto [first, last] = WithWholeHugePages(hva_page, hva_page + npages);
+  const unsigned long start = first << 12, end = last << 12;
+  FakeMachine* machine = FakeMachine::Of(mmu_);
+  {
+    SlotsReader reader(machine);
+    vlm_notifier_begin(mmu_, start, end, VLM_NOTIFIER_MAY_BLOCK);
+  }
+  if (in_invalidation) in_invalidation();
+  {
+    std::lock_guard guard(lock_);
+    change();
+  }
+  SlotsReader reader(machine);
+  vlm_notifier_end(mmu_, start, end);
+}
+
+void FakeHost::Drop(u64 hva_page, u64 npages) {
+  Notify(hva_page, npages, [&] { Forget(hva_page, hva_page + npages); });
+}
+
+void FakeHost::Unmap(u64 hva_page, u64 npages) {
+  Notify(hva_page, npages, [&] {
+    Forget(hva_page, hva_page + npages);
+    areas_.erase(hva_page);
+  });
+}
+
+void FakeHost::ChangeLevel(u64 hva_page, u64 npages, int level) {
+  Notify(hva_page, npages, [&] {
+    Forget(hva_page, hva_page + npages);
+    auto area = FindArea(hva_page);
+    if (area != areas_.end()) area->second.level = level;
+  });
+}
+
+void FakeHost::Protect(u64 hva_page, u64 npages) {
+  Notify(hva_page, npages, [&] {
+    SplitAround(hva_page, hva_page + npages);
+    for (u64 i = 0; i < npages; i++) {
+      auto it = pages_.find(hva_page + i);
+      if (it == pages_.end()) continue;
+      it->second.writable = false;
+      it->second.level = 1;
+    }
+  });
+}
+
+void FakeHost::CopyOnWrite(u64 page) {
+  Notify(page, 1, [&] {
+    auto it = pages_.find(page);
+    if (it == pages_.end() || it->second.writable) return;
+    const u64 fresh = NewFrames(1);
+    auto data = data_.find(it->second.pfn);
+    if (data != data_.end())
+      data_[fresh] = std::make_unique<std::array<uint8_t, 4096>>(*data->second);
+    frames_[it->second.pfn - kFirstPfn] = kFreed;
+    it->second = {fresh, true, 1};
+  });
+}
+
+bool FakeHost::IsFree(u64 pfn) const {
+  if (pfn < kFirstPfn || pfn - kFirstPfn >= kFrames) return true;
+  return !(frames_[pfn - kFirstPfn].load() & kInUse);
+}
+
+bool FakeHost::IsDirty(u64 pfn) const {
+  return frames_[pfn - kFirstPfn].load() & kDirty;
+}
+
+bool FakeHost::IsAccessed(u64 pfn) const {
+  return frames_[pfn - kFirstPfn].load() & kAccessed;
+}
+
+uint8_t* FakeHost::DataOf(u64 pfn) {
+  std::lock_guard guard(lock_);
+  auto& data = data_[pfn];
+  if (!data) data = std::make_unique<std::array<uint8_t, 4096>>();
+  return data->data();
+}
+
+}  // namespace fakes

@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "fake_machine.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+
+#include "table_arena.h"
+
+namespace fakes {
+namespace {
+
+// The machine that judges on unlock, and that the arena asks about TLBs. One at a time.
+FakeMachine* current_machine = nullptr;
+
+thread_local int slots_depth = 0;
+
+[[noreturn]] void Violation(const char* rule, const std::string& detail) {
+  shim_violation(rule, detail.c_str());
+}
+
+}  // namespace
+
+// --- memslot read sections ---
+
+int SlotsGate::Enter() {
+  slots_depth++;
+  for (;;) {
+    const int index = index_.load();
+    readers_[index]++;
+    // Retry when a writer flipped in between: it may not wait for this counter any more.
+    if (index_.load() == index) return index;
+    readers_[index]--;
+  }
+}
+
+void SlotsGate::Leave(int index) {
+  slots_depth--;
+  readers_[index]--;
+}
+
+void SlotsGate::Sync() {
+  shim_assert_may_sleep("slots_sync");
+  if (slots_depth) shim_violation("SRCU", "waits for its own read section");
+  std::lock_guard guard(sync_);
+  const int old = index_.load();
+  index_ = !old;
+  while (readers_[old].load()) shim_wait();
+}
+
+SlotsReader::SlotsReader(FakeMachine* machine)
+    : gate_(&machine->gate()), index_(gate_->Enter()) {}
+SlotsReader::~SlotsReader() { gate_->Leave(index_); }
+
+// --- vCPU ---
+
+FakeVcpu::FakeVcpu(FakeMachine* machine) : machine_(machine) {
+  vlm_mmu_vcpu_init(&mv_, machine->mmu());
+}
+
+FakeVcpu::~FakeVcpu() { vlm_mmu_vcpu_destroy(&mv_); }
+
+size_t FakeVcpu::tlb_entries() {
+  std::lock_guard guard(guest_);
+  return tlb_.size();
+}
+
+void FakeVcpu::FlushLocked() { tlb_.clear(); }
+
+bool FakeVcpu::Reload() {
+  {
+    // Take the request first: one that comes during the reload must not be lost.
+    std::lock_guard guard(guest_);
+    reload_ = false;
+  }
+  const int res = vlm_mmu_reload(&mv_);
+  std::lock_guard guard(guest_);
+  if (res < 0) {
+    reload_ = true;
+    return false;
+  }
+  loaded_eptp_ = vlm_mmu_vcpu_eptp(&mv_);
+  TableArena& arena = TableArena::Get();
+  arena.InfoOf(arena.VaOf(loaded_eptp_ & ~u64{4095})).seen = true;
+  if (res == 1) FlushLocked();
+  return true;
+}
+
+FakeVcpu::Entry FakeVcpu::TryInGuest(u64 gpa, uint32_t access) {
+  std::lock_guard guard(guest_);
+  if (reload_) return Entry::kReload;
+
+  const bool write = access & VLM_ACCESS_WRITE, exec = access & VLM_ACCESS_EXEC;
+  auto it = tlb_.find(gpa >> 12);
+  if (it != tlb_.end()) {
+    const TlbEntry& e = it->second;
+    const bool allowed = write ? e.w && e.dirty : exec ? e.x : e.r;
+    if (!allowed) tlb_.erase(it), it = tlb_.end();
+  }
+  if (it == tlb_.end()) {
+    EptResult walk = EptAccess(loaded_eptp_, gpa, write, exec);
+    if (walk.kind == EptKind::kViolation) return Entry::kViolation;
+    if (walk.kind == EptKind::kMisconfig) return Entry::kMisconfig;
+    const bool keeps_dirty = !(loaded_eptp_ & 64);
+    it = tlb_.insert_or_assign(gpa >> 12, TlbEntry{walk.pfn, walk.r, walk.w, walk.x,
+                                                   keeps_dirty || walk.dirty,
+                                                   std::move(walk.tables)})
+             .first;
+  }
+  if (machine_->host().IsFree(it->second.pfn))
+    shim_violation("G1", "a vCPU uses a frame that the host took back");
+  last_pfn_ = it->second.pfn;
+  return Entry::kHit;
+}
+
+vlm_fault_result FakeVcpu::Fault(u64 gpa, uint32_t access) {
+  SlotsReader reader(machine_);
+  return vlm_mmu_fault(&mv_, gpa, access);
+}
+
+Outcome FakeVcpu::Access(u64 gpa, uint32_t access) {
+  for (int tries = 0; tries < 1000; tries++) {
+    vlm_fault_result res = VLM_FAULT_RETRY;
+    switch (TryInGuest(gpa, access)) {
+      case Entry::kHit:
+        return Outcome::kDone;
+      case Entry::kReload:
+        if (!Reload()) return Outcome::kError;
+        continue;
+      case Entry::kViolation:
+        exits_++;
+        res = Fault(gpa, access);
+        break;
+      case Entry::kMisconfig: {
+        exits_++;
+        SlotsReader reader(machine_);
+        res = vlm_mmu_misconfig(&mv_, gpa);
+        break;
+      }
+    }
+    if (res == VLM_FAULT_EMULATE) return Outcome::kMmio;
+    if (res == VLM_FAULT_ERROR) return Outcome::kError;
+    if (res == VLM_FAULT_RETRY && tries > 10) shim_wait();
+  }
+  return Outcome::kStuck;
+}
+
+// --- machine ---
+
+FakeMachine::FakeMachine(const MachineOptions& options) : options_(options) {
+  vlm_mmu_caps caps{};
+  caps.ept_ad = options.ept_ad;
+  caps.ept_2m = options.ept_2m;
+  caps.ept_1g = options.ept_1g;
+  caps.ept_5level = options.five_level;
+  caps.maxphyaddr = options.five_level ? 52 : 46;
+  if (vlm_mmu_module_init(&caps)) shim_violation("SETUP", "module init failed");
+  embedded_.machine = this;
+  if (vlm_mmu_init(mmu())) shim_violation("SETUP", "mmu init failed");
+  host_.Attach(mmu());
+  current_machine = this;
+  TableArena::Get().hardware_holds = [this](u64 pa) { return TlbUses(pa); };
+  if (options.single_threaded) shim_on_unlock = OnUnlock;
+}
+
+FakeMachine::~FakeMachine() {
+  shim_on_unlock = nullptr;
+  TableArena::Get().hardware_holds = nullptr;
+  vcpus_.clear();
+  vlm_mmu_zap_all(mmu());
+  if (CountLeaves()) shim_violation("LEAK", "leaves left after zap_all");
+  CheckStats();
+  vlm_mmu_destroy(mmu());
+  vlm_mmu_module_exit();
+  current_machine = nullptr;
+  if (host_.references()) shim_violation("LEAK", "references to host pages left");
+  if (TableArena::Get().live()) shim_violation("LEAK", "table pages left");
+  if (shim_alloc_live()) shim_violation("LEAK", "memory left");
+  if (vlm_page_live()) shim_violation("LEAK", "page counter is not zero");
+  if (Stat(VLM_STAT_TABLES) || Stat(VLM_STAT_ROOTS)) shim_violation("LEAK", "table counters");
+}
+
+FakeMachine* FakeMachine::Of(vlm_mmu* mmu) {
+  return reinterpret_cast<Embedded*>(mmu)->machine;
+}
+
+FakeMachine* FakeMachine::Current() { return current_machine; }
+
+FakeVcpu& FakeMachine::AddVcpu() {
+  vcpus_.push_back(std::make_unique<FakeVcpu>(this));
+  return *vcpus_.back();
+}
+
+int FakeMachine::SetSlot(uint32_t slot, u64 gfn, u64 npages, u64 hva_page,
+                         uint32_t flags) {
+  vlm_memslot_request req{};
+  req.slot = slot;
+  req.flags = flags;
+  req.gpa = gfn << 12;
+  req.size_bytes = npages << 12;
+  req.hva = hva_page << 12;
+  std::lock_guard guard(slots_lock_);
+  return vlm_memslot_set(mmu(), &req);
+}
+
+void FakeMachine::FlushAll() {
+  flushes++;
+  for (auto& v : vcpus_) {
+    std::lock_guard guard(v->guest_);
+    v->FlushLocked();
+  }
+}
+
+void FakeMachine::ReloadAll() {
+  reloads++;
+  for (auto& v : vcpus_) {
+    std::lock_guard guard(v->guest_);
+    v->reload_ = true;
+  }
+}
+
+bool FakeMachine::BreakWanted() {
+  switch (break_mode.load()) {
+    case Break::kNever:
+      return false;
+    case Break::kAlways:
+      return true;
+    case Break::kRandom: {
+      uint32_t x = random_.load(std::memory_order_relaxed);
+      x = x * 1664525 + 1013904223;
+      random_.store(x, std::memory_order_relaxed);
+      return x >> 30 == 0;
+    }
+  }
+  return false;
+}
+
+void FakeMachine::OnUnlock(const void* lock) {
+  if (current_machine && lock == &current_machine->mmu()->lock) current_machine->CheckTlbs();
+}
+
+bool FakeMachine::TlbUses(u64 table_pa) {
+  for (auto& v : vcpus_) {
+    std::lock_guard guard(v->guest_);
+    // A vCPU that was told to reload drops all before it runs again.
+    if (v->reload_) continue;
+    for (auto& [page, e] : v->tlb_)
+      if (std::find(e.tables.begin(), e.tables.end(), table_pa) != e.tables.end()) return true;
+  }
+  return false;
+}
+
+void FakeMachine::CheckTlbs() {
+  for (auto& v : vcpus_) {
+    std::lock_guard guard(v->guest_);
+    if (v->reload_) continue;
+    for (auto& [page, e] : v->tlb_) {
+      EptResult walk = EptWalk(v->loaded_eptp_, page << 12);
+      const std::string where = "gfn " + std::to_string(page);
+      if (walk.kind != EptKind::kMapped || walk.pfn != e.pfn)
+        Violation("G6", "lock dropped with a stale translation in a TLB, " + where);
+      if ((e.w && !walk.w) || (e.r && !walk.r) || (e.x && !walk.x))
+        Violation("G6", "lock dropped with a stale permission in a TLB, " + where);
+    }
+  }
+}
+
+namespace {
+
+// Calls `leaf(gfn, level, entry)` for every present leaf below `table`, `at(level)` for tables.
+template <typename Leaf>
+void ForEachLeaf(u64* table, int level, u64 gfn, const Leaf& leaf) {
+  TableArena& arena = TableArena::Get();
+  if (!arena.InfoOf(table).live) shim_violation("G2", "an entry leads to a table that was freed");
+  for (u64 i = 0; i < 512; i++) {
+    const u64 e = __atomic_load_n(table + i, __ATOMIC_ACQUIRE);
+    const u64 at = gfn + (i << (9 * (level - 1)));
+    if (!(e & 0x800)) continue;  // not present for the MMU
+    if (level == 1 || (e & 0x80))
+      leaf(at, level, e);
+    else
+      ForEachLeaf(arena.VaOf(e & 0x000f'ffff'ffff'f000), level - 1, at, leaf);
+  }
+}
+
+template <typename Leaf>
+void ForEachLeafOfMachine(vlm_mmu* mmu, const Leaf& leaf) {
+  vlm_mmu_page* root;
+  list_for_each_entry(root, &mmu->roots, link) {
+    ForEachLeaf(root->table, root->role.level, 0, [&](u64 gfn, int level, u64 e) {
+      leaf(root, gfn, level, e);
+    });
+  }
+}
+
+}  // namespace
+
+u64 FakeMachine::CountLeaves() {
+  u64 n = 0;
+  ForEachLeafOfMachine(mmu(), [&](vlm_mmu_page*, u64, int, u64) { n++; });
+  return n;
+}
+
+void FakeMachine::CheckStats() {
+  u64 n[4] = {};
+  ForEachLeafOfMachine(mmu(), [&](vlm_mmu_page*, u64, int level, u64) { n[level]++; });
+  if (n[1] != Stat(VLM_STAT_PAGES_4K) || n[2] != Stat(VLM_STAT_PAGES_2M) ||
+      n[3] != Stat(VLM_STAT_PAGES_1G))
+    Violation("STATS", "page counters are off: 4k " + std::to_string(Stat(VLM_STAT_PAGES_4K)) +
+                           " for " + std::to_string(n[1]) + ", 2m " +
+                           std::to_string(Stat(VLM_STAT_PAGES_2M)) + " for " +
+                           std::to_string(n[2]));
+}
+
+void FakeMachine::CheckTables() {
+  CheckStats();
+  ForEachLeafOfMachine(mmu(), [&](vlm_mmu_page* root, u64 gfn, int level, u64 e) {
+    const u64 count = u64{1} << (9 * (level - 1));
+    const u64 pfn = (e & 0x000f'ffff'ffff'f000) >> 12;
+    vlm_memslots* slots = vlm_memslots_get(mmu(), root->role.as_id);
+    for (u64 i = 0; i < count; i++) {
+      const std::string where = " at gfn " + std::to_string(gfn + i);
+      vlm_memslot* slot = vlm_memslot_find(slots, gfn + i);
+      if (!slot) Violation("TABLES", "a leaf outside of all slots" + where);
+      const u64 hva = vlm_memslot_hva_of(slot, gfn + i);
+      if (host_.PfnAt(hva) != pfn + i) Violation("G1", "a leaf maps a frame the host does not" + where);
+      if ((e & 2) && (slot->flags & VLM_MEMSLOT_READONLY))
+        Violation("TABLES", "a writable leaf in a read-only slot" + where);
+      if ((e & 2) && slot->dirty && !test_bit(gfn + i - slot->base_gfn, slot->dirty))
+        Violation("DIRTY", "a writable leaf of a logged slot is not marked" + where);
+      if (host_.LevelOf(hva) < level) Violation("TABLES", "a leaf larger than the host's" + where);
+    }
+  });
+}
+
+}  // namespace fakes
+
+// --- platform services ---
+
+using fakes::FakeMachine;
+using fakes::TableArena;
+
+extern "C" {
+
+u64* vlm_platform_table_alloc(vlm_mmu*) {
+  return TableArena::Get().Alloc();
+}
+void vlm_platform_table_free(u64* table) {
+  TableArena::Get().Free(table);
+}
+u64 vlm_platform_table_pa(const u64* table) {
+  return TableArena::Get().PaOf(table);
+}
+u64* vlm_platform_table_va(u64 pa) { return TableArena::Get().VaOf(pa); }
+void vlm_platform_table_set_owner(u64* table, void* owner) {
+  TableArena::Get().InfoOf(table).owner = owner;
+}
+void* vlm_platform_table_owner(const u64* table) {
+  return TableArena::Get().InfoOf(table).owner;
+}
+
+int vlm_platform_host_get(vlm_mmu* mmu, unsigned long hva, bool write, vlm_host_page* out) {
+  shim_assert_may_sleep("host_get");
+  return FakeMachine::Of(mmu)->host().Get(hva, write, out);
+}
+void vlm_platform_host_put(vlm_host_page* host, bool dirty) {
+  if (host->ref) static_cast<fakes::FakeHost*>(host->ref)->Put(host, dirty);
+}
+int vlm_platform_host_level(vlm_mmu* mmu, unsigned long hva) {
+  shim_assert_held(&mmu->lock, SHIM_HELD_ANY, __func__);
+  return FakeMachine::Of(mmu)->host().LevelOf(hva);
+}
+
+void vlm_platform_flush_tlbs(vlm_mmu* mmu) { FakeMachine::Of(mmu)->FlushAll(); }
+void vlm_platform_reload_all(vlm_mmu* mmu) { FakeMachine::Of(mmu)->ReloadAll(); }
+void vlm_platform_kill(vlm_mmu* mmu, const char* why) {
+  FakeMachine* machine = FakeMachine::Of(mmu);
+  WRITE_ONCE(mmu->dead, true);
+  machine->killed = true;
+  if (!machine->expect_kill) shim_violation("KILL", why);
+}
+
+bool vlm_platform_break_wanted(vlm_mmu* mmu) { return FakeMachine::Of(mmu)->BreakWanted(); }
+void vlm_platform_resched(void) {
+  shim_assert_may_sleep("resched");
+  if (fakes::current_machine && fakes::current_machine->on_resched)
+    fakes::current_machine->on_resched();
+}
+u64 vlm_platform_now_ns(void) { return 0; }
+void vlm_platform_slots_sync(vlm_mmu* mmu) { FakeMachine::Of(mmu)->gate().Sync(); }
+
+static uint8_t* GuestByte(vlm_mmu* mmu, unsigned int as_id, u64 gpa, vlm_memslot** slot) {
+  *slot = vlm_memslot_find(vlm_memslots_get(mmu, as_id), gpa >> 12);
+  if (!*slot || ((*slot)->flags & VLM_MEMSLOT_INVALID)) return nullptr;
+  fakes::FakeHost& host = FakeMachine::Of(mmu)->host();
+  vlm_host_page page{};
+  if (host.Get(vlm_memslot_hva_of(*slot, gpa >> 12), true, &page)) return nullptr;
+  uint8_t* data = host.DataOf(page.pfn) + (gpa & 4095);
+  host.Put(&page, true);
+  return data;
+}
+
+int vlm_platform_guest_read(vlm_mmu* mmu, unsigned int as_id, u64 gpa, void* data,
+                            unsigned int len) {
+  shim_assert_may_sleep("guest_read");
+  vlm_memslot* slot;
+  const uint8_t* from = GuestByte(mmu, as_id, gpa, &slot);
+  if (!from) return -EFAULT;
+  memcpy(data, from, len);
+  return 0;
+}
+
+int vlm_platform_guest_cmpxchg(vlm_mmu* mmu, unsigned int as_id, u64 gpa, u64* old, u64 val,
+                               unsigned int size) {
+  shim_assert_may_sleep("guest_cmpxchg");
+  vlm_memslot* slot;
+  uint8_t* at = GuestByte(mmu, as_id, gpa, &slot);
+  if (!at || (slot->flags & VLM_MEMSLOT_READONLY)) return -EFAULT;
+  u64 seen = 0;
+  memcpy(&seen, at, size);
+  if (seen != *old) {
+    *old = seen;
+    return -EAGAIN;
+  }
+  memcpy(at, &val, size);
+  vlm_memslot_mark_dirty(slot, gpa >> 12);
+  return 0;
+}
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A machine around one MMU: the platform services, vCPUs with TLBs, and the judges.
+//
+// Rules that end the test when broken, by the names of the MMU's invariants:
+//   G1  a vCPU uses a frame that the host took back
+//   G2  a table is freed while somebody may walk it
+//   G3  the frame of a present leaf changes in place
+//   G6  the mmu lock is dropped while a TLB holds what the tables no longer say
+#ifndef TESTS_FAKES_FAKE_MACHINE_H_
+#define TESTS_FAKES_FAKE_MACHINE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <set>
+#include <vector>
+
+#include "ept_oracle.h"
+#include "fake_host.h"
+#include "kmod_mmu.h"
+
+namespace fakes {
+
+class FakeMachine;
+
+// The read section of memslots: a sleepable RCU with two counters.
+class SlotsGate {
+ public:
+  int Enter();
+  void Leave(int index);
+  void Sync();
+
+ private:
+  std::atomic<int> index_{0};
+  std::atomic<int> readers_[2] = {0, 0};
+  std::mutex sync_;
+};
+
+class SlotsReader {
+ public:
+  explicit SlotsReader(FakeMachine* machine);
+  ~SlotsReader();
+  SlotsReader(const SlotsReader&) = delete;
+  SlotsReader& operator=(const SlotsReader&) = delete;
+
+ private:
+  SlotsGate* gate_;
+  int index_;
+};
+
+enum class Outcome { kDone, kMmio, kError, kStuck };
+
+class FakeVcpu {
+ public:
+  explicit FakeVcpu(FakeMachine* machine);
+  ~FakeVcpu();
+
+  // The guest accesses the byte at `gpa`, with as many exits as it takes.
+  Outcome Access(u64 gpa, uint32_t access);
+  Outcome Read(u64 gpa) { return Access(gpa, VLM_ACCESS_READ); }
+  Outcome Write(u64 gpa) { return Access(gpa, VLM_ACCESS_WRITE); }
+  Outcome Exec(u64 gpa) { return Access(gpa, VLM_ACCESS_EXEC); }
+  // One exit of an access that does not hit: what the MMU answered. Does not retry.
+  vlm_fault_result Fault(u64 gpa, uint32_t access);
+  // What the vCPU does before entry. False when out of memory.
+  bool Reload();
+
+  // Frame of the last access that was done.
+  u64 last_pfn() const { return last_pfn_; }
+  u64 eptp() const { return vlm_mmu_vcpu_eptp(&mv_); }
+  vlm_mmu_vcpu* mv() { return &mv_; }
+  size_t tlb_entries();
+  int exits() const { return exits_; }
+
+ private:
+  friend class FakeMachine;
+  struct TlbEntry {
+    u64 pfn;
+    bool r, w, x, dirty;
+    std::vector<u64> tables;
+  };
+  enum class Entry { kHit, kViolation, kMisconfig, kReload };
+
+  Entry TryInGuest(u64 gpa, uint32_t access);
+  void FlushLocked();
+
+  FakeMachine* machine_;
+  vlm_mmu_vcpu mv_{};
+  // Held while the vCPU runs guest code: whoever takes it has waited for the vCPU to leave.
+  std::mutex guest_;
+  std::map<u64, TlbEntry> tlb_;
+  bool reload_ = true;
+  u64 loaded_eptp_ = 0;
+  u64 last_pfn_ = 0;
+  int exits_ = 0;
+};
+
+struct MachineOptions {
+  bool ept_ad = true;
+  bool ept_2m = true;
+  bool ept_1g = true;
+  bool five_level = false;
+  // One thread only: then TLBs are checked whenever the mmu lock is dropped, and splits in full.
+  bool single_threaded = true;
+};
+
+class FakeMachine {
+ public:
+  explicit FakeMachine(const MachineOptions& options = {});
+  ~FakeMachine();
+
+  static FakeMachine* Of(vlm_mmu* mmu);
+  // The one machine that exists.
+  static FakeMachine* Current();
+
+  vlm_mmu* mmu() { return &embedded_.mmu; }
+  FakeHost& host() { return host_; }
+  SlotsGate& gate() { return gate_; }
+  std::mutex& slots_lock() { return slots_lock_; }
+
+  FakeVcpu& AddVcpu();
+  FakeVcpu& vcpu(size_t i) { return *vcpus_[i]; }
+
+  // KVM_SET_USER_MEMORY_REGION; pages and frame numbers, 0 pages delete.
+  int SetSlot(uint32_t slot, u64 gfn, u64 npages, u64 hva_page, uint32_t flags = 0);
+  int DeleteSlot(uint32_t slot) { return SetSlot(slot, 0, 0, 0); }
+  u64 Stat(vlm_mmu_stat stat) const { return vlm_stat_read(&embedded_.mmu.stats, stat); }
+  // Frees what waits for a grace period.
+  void Settle() { shim_rcu_barrier(); }
+
+  // Compares all tables with slots and host: every present leaf must be what the host maps.
+  void CheckTables();
+  // Compares every TLB with the tables.
+  void CheckTlbs();
+  // The number of present leaves, counted by walking.
+  u64 CountLeaves();
+  // True if a vCPU's TLB was filled through the table.
+  bool TlbUses(u64 table_pa);
+  // Counters must agree with what is there.
+  void CheckStats();
+
+  // Behaviour of the services.
+  enum class Break { kNever, kAlways, kRandom };
+  std::atomic<Break> break_mode{Break::kNever};
+  // Called while the mmu lock is dropped in a yield.
+  std::function<void()> on_resched;
+  std::atomic<u64> flushes{0};
+  std::atomic<u64> reloads{0};
+  std::atomic<bool> killed{false};
+  bool expect_kill = false;
+
+  bool single_threaded() const { return options_.single_threaded; }
+  void FlushAll();
+  void ReloadAll();
+  bool BreakWanted();
+
+ private:
+  friend class FakeVcpu;
+  struct Embedded {
+    vlm_mmu mmu;
+    FakeMachine* machine;
+  };
+  static void OnUnlock(const void* lock);
+
+  Embedded embedded_{};
+  MachineOptions options_;
+  FakeHost host_;
+  SlotsGate gate_;
+  std::mutex slots_lock_;
+  std::vector<std::unique_ptr<FakeVcpu>> vcpus_;
+  std::atomic<uint32_t> random_{1};
+};
+
+}  // namespace fakes
+
+#endif  // TESTS_FAKES_FAKE_MACHINE_H_

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The MMU's headers, as C++ sees them.
+#ifndef TESTS_FAKES_KMOD_MMU_H_
+#define TESTS_FAKES_KMOD_MMU_H_
+
+extern "C" {
+#include "mmu/mmu.h"
+#include "mmu/generation.h"
+#include "mmu/guest_walk.h"
+#include "mmu/notifier.h"
+#include "mmu/page.h"
+#include "mmu/root.h"
+#include "mmu/spte.h"
+#include "mmu/spte_store.h"
+#include "mmu/tdp.h"
+#include "mmu/zap.h"
+#include "shim.h"
+}
+
+#endif  // TESTS_FAKES_KMOD_MMU_H_

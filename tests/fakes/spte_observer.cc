@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Judges every single store to an SPTE.
+#include <cstdio>
+#include <string>
+
+#include "fake_machine.h"
+#include "kmod_mmu.h"
+#include "table_arena.h"
+
+namespace fakes {
+namespace {
+
+// The format in the SDM's and the README's words, independent of spte.h.
+constexpr u64 kR = 1, kW = 2, kX = 4, kHuge = 0x80;
+constexpr u64 kPresent = 0x800;
+constexpr u64 kHostW = u64{1} << 52, kMmuW = u64{1} << 53;
+constexpr u64 kFrozen = u64{1} << 60 | u64{1} << 9;
+constexpr u64 kAddress = 0x000f'ffff'ffff'f000;
+
+bool Present(u64 e) { return e & kPresent; }
+bool Leaf(u64 e, int level) { return Present(e) && (level == 1 || (e & kHuge)); }
+bool Nonleaf(u64 e, int level) { return Present(e) && !Leaf(e, level); }
+
+struct Store {
+  u64* entry;
+  u64 old, val;
+  int level;
+  vlm_mmu_page* page;
+};
+
+[[noreturn]] void Bad(const char* rule, const Store& s, const char* what) {
+  char text[200];
+  snprintf(text, sizeof(text), "%s: level %d, entry %u of gfn 0x%llx, 0x%llx -> 0x%llx", what,
+           s.level, static_cast<unsigned>(reinterpret_cast<uintptr_t>(s.entry) % 4096 / 8),
+           s.page->gfn, s.old, s.val);
+  shim_violation(rule, text);
+}
+
+// The root above the entry, following the parents.
+vlm_mmu_page* RootOf(vlm_mmu_page* page) {
+  TableArena& arena = TableArena::Get();
+  while (page->parent) {
+    auto* table = arena.TableOf(page->parent);
+    page = static_cast<vlm_mmu_page*>(arena.InfoOf(table).owner.load());
+  }
+  return page;
+}
+
+void CheckValue(const Store& s) {
+  const u64 v = s.val;
+  if (!Present(v)) return;
+  if (!Leaf(v, s.level)) {
+    if ((v & (kR | kW | kX)) != (kR | kW | kX)) Bad("BITS", s, "nonleaf without full rights");
+    return;
+  }
+  if ((v & kW) && !(v & kMmuW)) Bad("BITS", s, "W without MMU_W");
+  if ((v & kMmuW) && !(v & kHostW)) Bad("BITS", s, "MMU_W without HOST_W");
+  if ((v & kW) && !(v & kR)) Bad("BITS", s, "W without R");
+  const u64 pages = u64{1} << (9 * (s.level - 1));
+  if ((v & kAddress) >> 12 & (pages - 1)) Bad("BITS", s, "huge leaf out of alignment");
+}
+
+// The table that a split links must translate exactly as the leaf did.
+void CheckSplit(const Store& s) {
+  TableArena& arena = TableArena::Get();
+  u64* table = arena.VaOf(s.val & kAddress);
+  const u64 step = u64{4096} << (9 * (s.level - 2));
+  for (u64 i = 0; i < 512; i++) {
+    const u64 e = __atomic_load_n(table + i, __ATOMIC_RELAXED);
+    const u64 flags = ~(kAddress | kHuge);
+    const bool huge_ok = s.level - 1 == 1 ? !(e & kHuge) : !!(e & kHuge);
+    if ((e & kAddress) != (s.old & kAddress) + i * step || (e & flags) != (s.old & flags) || !huge_ok)
+      Bad("G3", s, "a split leaves a hole or another translation");
+  }
+}
+
+// Stores that change what vCPUs see, in a table that is linked.
+void CheckTransition(const Store& s, vlm_store_kind kind) {
+  const bool was = Present(s.old), is = Present(s.val);
+  if (Leaf(s.old, s.level) && Leaf(s.val, s.level)) {
+    if ((s.old ^ s.val) & kAddress) Bad("G3", s, "the frame of a present leaf changes");
+  } else if (Leaf(s.old, s.level) && is) {
+    if (FakeMachine::Current()->single_threaded()) CheckSplit(s);
+  } else if (Nonleaf(s.old, s.level) && is) {
+    Bad("G3", s, "a table is replaced without a freeze");
+  }
+  if (kind == VLM_STORE_SHARED) {
+    if (s.old == kFrozen) Bad("FREEZE", s, "an entry frozen by another thread is written");
+    if (was && !s.val && !READ_ONCE(RootOf(s.page)->invalid))
+      Bad("FREEZE", s, "a live entry is cleared without a freeze");
+  }
+  if (kind == VLM_STORE_OWNED && s.old != kFrozen) Bad("FREEZE", s, "unfreeze of a free entry");
+}
+
+void TrackLinks(const Store& s) {
+  TableArena& arena = TableArena::Get();
+  if (Nonleaf(s.old, s.level)) {
+    auto& info = arena.InfoOf(arena.VaOf(s.old & kAddress));
+    info.unlinked_at = shim_rcu_now();
+    info.unlinked = true;
+  }
+  if (Nonleaf(s.val, s.level)) {
+    auto& info = arena.InfoOf(arena.VaOf(s.val & kAddress));
+    if (!info.live) Bad("G2", s, "a freed table is linked");
+    if (info.seen.exchange(true)) Bad("G2", s, "a table is linked twice");
+  }
+}
+
+bool HoldsMmuLock(shim_held mode) {
+  return shim_is_held(&FakeMachine::Current()->mmu()->lock, mode);
+}
+
+}  // namespace
+}  // namespace fakes
+
+extern "C" void vlm_spte_observe(u64* sptep, u64 old, u64 val, vlm_store_kind kind) {
+  using namespace fakes;
+  TableArena& arena = TableArena::Get();
+  auto& info = arena.InfoOf(sptep);
+  if (!info.live) shim_violation("G2", "store to a table that was freed");
+  auto* page = static_cast<vlm_mmu_page*>(info.owner.load());
+  const Store s{sptep, old, val, page->role.level, page};
+
+  if (!HoldsMmuLock(SHIM_HELD_ANY)) Bad("LOCK", s, "store without the mmu lock");
+  CheckValue(s);
+  switch (kind) {
+    case VLM_STORE_FILL:
+      if (info.seen) Bad("G3", s, "a linked table is filled");
+      return;
+    case VLM_STORE_EXCLUSIVE:
+      if (!HoldsMmuLock(SHIM_HELD_WRITE)) Bad("LOCK", s, "exclusive store with a shared lock");
+      CheckTransition(s, kind);
+      break;
+    case VLM_STORE_SHARED:
+    case VLM_STORE_OWNED:
+      CheckTransition(s, kind);
+      break;
+    case VLM_STORE_DETACHED:
+      if (!info.unlinked) Bad("G3", s, "a linked table is taken apart");
+      break;
+  }
+  TrackLinks(s);
+}
