@@ -40,6 +40,7 @@ static inline int vlm_compat_follow_pfn(struct vm_area_struct *vma, unsigned lon
 		return err;
 	*pfn = pte_pfn(*ptep);
 	*writable = pte_write(*ptep);
+	__acquire(ptl); /* follow_pte() took it, without an annotation. */
 	pte_unmap_unlock(ptep, ptl);
 	return 0;
 #endif
