@@ -92,13 +92,16 @@ kmod: packages
 
 # Kbuild writes beside the sources: each kernel gets a folder of links to them. A warning, whether of the compiler,
 # sparse, modpost or objtool, fails the build and takes its objects with it, so that it comes back next time.
+# Only sources are linked: what a Kbuild run by hand has left in kmod/ stays out.
 # The module in build/<release>/ is stripped of debug information; the full one stays in the folder of its name.
+mirror = find $$tree -type l \( -xtype l -o -name '*.o' \) -delete; (cd $(1) && find . -name '*.[chS]' -o -name '*.mk' -o -name Kbuild) \
+	| (cd $$tree && while read -r file; do [ "$$file" -ef "$(CURDIR)/$(1)/$$file" ] || { mkdir -p "$${file%/*}"; ln -sf "$(CURDIR)/$(1)/$$file" "$$file"; }; done)
+
 kmod-one:
 	@out=build/$(RELEASE); tree=$$out/$(MODULE); log=$$out/$(MODULE).log; ko=$$out/$(MODULE).ko; \
 	mkdir -p $$tree; \
-	exec 9>$$out/lock; flock 9; \
-	cp -asfT $(CURDIR)/$(SOURCE) $(CURDIR)/$$tree; \
-	find $$tree -xtype l -delete; \
+	exec 9>>$$out/lock; flock 9; \
+	$(call mirror,$(SOURCE)); \
 	[ -f $$ko ] || echo "building $(MODULE).ko for $(RELEASE)"; \
 	if ! nice $(MAKE) -j$(JOBS) -C $(HEADERS) M=$(CURDIR)/$$tree W=1 C=1 CONFIG_DEBUG_INFO_BTF_MODULES= \
 	    modules >$$log 2>&1; then \
@@ -107,11 +110,12 @@ kmod-one:
 	fi; \
 	if grep -q 'warning:\|WARNING:' $$log; then \
 	  grep -A3 'warning:\|WARNING:' $$log | sed "s|$(CURDIR)/$$tree/|$(SOURCE)/|g" >&2; \
-	  if grep 'warning:\|WARNING:' $$log | grep -qv '^[^ :]*\.[cS]:'; then \
-	    find $$tree -name '*.o' -delete; \
-	  else \
-	    grep -o '^[^ :]*\.[cS]: *' $$log | sed 's/\.[cS]: *$$/.o/' | sort -u | xargs -r rm -f; \
-	  fi; \
+	  for file in $$(grep 'warning:\|WARNING:' $$log | grep -o '^[^ :]*' | sort -u); do \
+	    case $$file in \
+	    *.c|*.S|*.o) rm -f $${file%.*}.o;; \
+	    *) grep -rlF --include='.*.o.cmd' "$${file#$(CURDIR)/$$tree/}" $$tree | sed 's|/\.\([^/]*\)\.cmd$$|/\1|' | xargs -r rm -f;; \
+	    esac; \
+	  done; \
 	  rm -f $$ko; \
 	  echo "make: warnings in $(MODULE).ko for $(RELEASE); log: $$log" >&2; exit 1; \
 	fi; \
@@ -123,8 +127,7 @@ kmod-part: packages
 	  headers=$$($(KERNELS_PY) headers $$series); \
 	  tree=build/$${headers##*/linux-headers-}/part-$(PART); \
 	  mkdir -p $$tree; \
-	  cp -asfT $(CURDIR)/kmod $(CURDIR)/$$tree; \
-	  find $$tree -xtype l -delete; rm -f $$tree/Kbuild; \
+	  $(call mirror,kmod); rm -f $$tree/Kbuild; \
 	  printf '%s\n' 'obj-m := part.o' 'ccflags-y += -I$$(src)' 'include $$(src)/$(PART)/objects.mk' \
 	    'part-y := part-license.o $$(vellum-y)' >$$tree/Kbuild; \
 	  printf '%s\n' '#include <linux/module.h>' 'MODULE_LICENSE("GPL");' 'MODULE_DESCRIPTION("part");' \
