@@ -36,8 +36,7 @@ using Status = Expected<void>;
 
 inline tl::unexpected<Error> Fail(ErrorKind kind, std::string what, std::string why,
                                   std::string hint) {
-  return tl::unexpected<Error>(
-      Error{kind, std::move(what), std::move(why), std::move(hint)});
+  return tl::unexpected<Error>(Error{kind, std::move(what), std::move(why), std::move(hint)});
 }
 
 // The system's text for an errno value, lower case first letter as in a sentence.
@@ -46,14 +45,14 @@ std::string ErrnoText(int error_number);
 }  // namespace vmm
 
 // Returns the error of an Expected from the enclosing function, or goes on.
-#define VMM_TRY(expr)                                                      \
-  do {                                                                     \
-    if (auto vmm_try_result = (expr); !vmm_try_result)                     \
-      return ::tl::unexpected(std::move(vmm_try_result).error());          \
+#define VMM_TRY(expr)                                             \
+  do {                                                            \
+    if (auto vmm_try_result = (expr); !vmm_try_result)            \
+      return ::tl::unexpected(std::move(vmm_try_result).error()); \
   } while (0)
 
 // Defines `var` as the value of an Expected, or returns its error.
-#define VMM_TRY_ASSIGN(var, expr)                                          \
-  auto var##_or = (expr);                                                  \
-  if (!var##_or) return ::tl::unexpected(std::move(var##_or).error());     \
+#define VMM_TRY_ASSIGN(var, expr)                                      \
+  auto var##_or = (expr);                                              \
+  if (!var##_or) return ::tl::unexpected(std::move(var##_or).error()); \
   auto var = std::move(*var##_or)

@@ -70,8 +70,7 @@ Expected<MappedFile> MappedFile::Open(const std::string& path, ErrorKind kind,
     return Fail(kind, what, ErrnoText(errno), "check the file system");
   if (!S_ISREG(st.st_mode))
     return Fail(kind, what, "it is not a regular file", "name a file, not a directory or device");
-  if (st.st_size == 0)
-    return Fail(kind, what, "the file is empty", "copy or download it again");
+  if (st.st_size == 0) return Fail(kind, what, "the file is empty", "copy or download it again");
   file.size_ = static_cast<size_t>(st.st_size);
   file.mapping_ = Mapping::Create(file.size_, PROT_READ, MAP_PRIVATE, file.fd_.get(), 0);
   if (!file.mapping_.valid())

@@ -41,12 +41,23 @@ Expected<uint64_t> ParseSize(std::string_view text) {
   int shift = 20;
   if (!unit.empty()) {
     switch (Upper(unit[0])) {
-      case 'B': shift = 0; break;
-      case 'K': shift = 10; break;
-      case 'M': shift = 20; break;
-      case 'G': shift = 30; break;
-      case 'T': shift = 40; break;
-      default: return bad("the unit is unknown");
+      case 'B':
+        shift = 0;
+        break;
+      case 'K':
+        shift = 10;
+        break;
+      case 'M':
+        shift = 20;
+        break;
+      case 'G':
+        shift = 30;
+        break;
+      case 'T':
+        shift = 40;
+        break;
+      default:
+        return bad("the unit is unknown");
     }
     const std::string_view tail = unit.substr(1);
     if (!tail.empty() && (shift == 0 || (tail != "B" && tail != "b" && tail != "iB")))
@@ -65,10 +76,14 @@ Expected<std::chrono::milliseconds> ParseDuration(std::string_view text) {
   const auto scaled = SplitUnit(text);
   if (!scaled) return bad("it does not begin with a number");
   double factor = 1000;
-  if (scaled->unit == "ms") factor = 1;
-  else if (scaled->unit == "m" || scaled->unit == "min") factor = 60e3;
-  else if (scaled->unit == "h") factor = 3600e3;
-  else if (!scaled->unit.empty() && scaled->unit != "s") return bad("the unit is unknown");
+  if (scaled->unit == "ms")
+    factor = 1;
+  else if (scaled->unit == "m" || scaled->unit == "min")
+    factor = 60e3;
+  else if (scaled->unit == "h")
+    factor = 3600e3;
+  else if (!scaled->unit.empty() && scaled->unit != "s")
+    return bad("the unit is unknown");
   const double ms = scaled->number * factor;
   if (ms > 1e12) return bad("it is longer than thirty years");
   return std::chrono::milliseconds(static_cast<int64_t>(ms));

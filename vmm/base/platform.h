@@ -9,8 +9,8 @@
 namespace vmm {
 
 // Guest-physical address space.
-inline constexpr uint64_t kHoleStart = 0xc0000000;   // RAM below 4 GiB ends here at the latest
-inline constexpr uint64_t kHoleEnd = 0x100000000;    // RAM continues here
+inline constexpr uint64_t kHoleStart = 0xc0000000;  // RAM below 4 GiB ends here at the latest
+inline constexpr uint64_t kHoleEnd = 0x100000000;   // RAM continues here
 inline constexpr uint64_t kIoApicBase = 0xfec00000;
 inline constexpr uint64_t kLocalApicBase = 0xfee00000;
 inline constexpr uint64_t kIdentityMapAddress = 0xfffbc000;  // one page

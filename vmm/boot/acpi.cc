@@ -231,12 +231,12 @@ Bytes Fadt(uint64_t dsdt) {
   body.resize(109 - kHeaderSize);
   Append16(&body, kLegacyDevices | kNoVga | kNoAspm);
   Append8(&body, 0);
-  Append32(&body, kWbinvd | kPowerButtonControlMethod | kSleepButtonControlMethod |
-                      kResetRegister | kHardwareReduced);
+  Append32(&body, kWbinvd | kPowerButtonControlMethod | kSleepButtonControlMethod | kResetRegister |
+                      kHardwareReduced);
   AppendPort(&body, kResetPort);
   Append8(&body, kResetValue);
   Append16(&body, 0);
-  Append8(&body, 3);  // revision 6.3
+  Append8(&body, 3);   // revision 6.3
   Append64(&body, 0);  // no FACS
   Append64(&body, dsdt);
   body.resize(244 - kHeaderSize);  // the event, control, timer and GPE blocks do not exist

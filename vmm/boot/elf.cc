@@ -96,8 +96,8 @@ Expected<ElfKernel> ParseElfKernel(std::span<const uint8_t> bytes) {
     if (!Slice(bytes, segment.p_offset, segment.p_filesz))
       return Bad(fmt::format("the file is cut short: a segment reaches to byte {} of {}",
                              segment.p_offset + segment.p_filesz, bytes.size()));
-    kernel.segments.push_back({segment.p_paddr, segment.p_vaddr, segment.p_memsz,
-                               segment.p_offset, segment.p_filesz});
+    kernel.segments.push_back(
+        {segment.p_paddr, segment.p_vaddr, segment.p_memsz, segment.p_offset, segment.p_filesz});
     kernel.start = std::min(kernel.start, segment.p_paddr);
     kernel.end = std::max(kernel.end, segment.p_paddr + segment.p_memsz);
   }
@@ -148,17 +148,27 @@ Expected<ElfProgram> ParseElfProgram(std::span<const uint8_t> bytes) {
     const auto entry = ReadAt<Elf64_Dyn>(*dynamic, at);
     if (!entry || entry->d_tag == DT_NULL) break;
     switch (entry->d_tag) {
-      case DT_STRTAB: strings_address = entry->d_un.d_ptr; break;
-      case DT_STRSZ: strings_size = entry->d_un.d_val; break;
-      case DT_NEEDED: needed.push_back(entry->d_un.d_val); break;
-      case DT_RUNPATH: run_path = entry->d_un.d_val; break;
-      case DT_RPATH: old_run_path = entry->d_un.d_val; break;
-      default: break;
+      case DT_STRTAB:
+        strings_address = entry->d_un.d_ptr;
+        break;
+      case DT_STRSZ:
+        strings_size = entry->d_un.d_val;
+        break;
+      case DT_NEEDED:
+        needed.push_back(entry->d_un.d_val);
+        break;
+      case DT_RUNPATH:
+        run_path = entry->d_un.d_val;
+        break;
+      case DT_RPATH:
+        old_run_path = entry->d_un.d_val;
+        break;
+      default:
+        break;
     }
   }
   const auto strings_offset = to_offset(strings_address);
-  const auto strings =
-      strings_offset ? Slice(bytes, *strings_offset, strings_size) : std::nullopt;
+  const auto strings = strings_offset ? Slice(bytes, *strings_offset, strings_size) : std::nullopt;
   const auto string_at = [&](uint64_t index) -> std::optional<std::string> {
     if (!strings || index >= strings->size()) return std::nullopt;
     const auto tail = strings->subspan(index);
@@ -193,8 +203,13 @@ std::vector<uint8_t> StripElfKernel(std::span<const uint8_t> bytes, const ElfKer
   uint64_t at = sizeof(Elf64_Ehdr) + kept.size() * sizeof(Elf64_Phdr);
   for (Elf64_Phdr& segment : kept) {
     at = (at + 4095) / 4096 * 4096;
-    const auto content = Slice(bytes, segment.p_offset, segment.p_filesz);
+    auto content = Slice(bytes, segment.p_offset, segment.p_filesz);
     if (!content) return {};
+    if (segment.p_type == PT_LOAD) {  // memory behind the content is zero anyway
+      while (!content->empty() && content->back() == 0)
+        content = content->first(content->size() - 1);
+      segment.p_filesz = content->size();
+    }
     out.resize(at);
     out.insert(out.end(), content->begin(), content->end());
     segment.p_offset = at;

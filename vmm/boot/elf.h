@@ -31,9 +31,9 @@ struct ElfKernel {
 };
 
 struct ElfProgram {
-  std::string interpreter;           // empty: static
-  std::vector<std::string> needed;   // DT_NEEDED, in order
-  std::vector<std::string> run_path; // DT_RUNPATH, or DT_RPATH without it, split
+  std::string interpreter;            // empty: static
+  std::vector<std::string> needed;    // DT_NEEDED, in order
+  std::vector<std::string> run_path;  // DT_RUNPATH, or DT_RPATH without it, split
 };
 
 bool IsElf(std::span<const uint8_t> bytes);

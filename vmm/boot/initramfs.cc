@@ -108,8 +108,10 @@ Status Initramfs::AddFile(const std::string& path, const std::string& host_path)
 
 Expected<std::vector<uint8_t>> Initramfs::Finish() const {
   std::vector<uint8_t> out;
-  const std::unique_ptr<archive, int (*)(archive*)> writer(archive_write_new(),
-                                                           archive_write_free);
+  size_t estimate = 4096;
+  for (const auto& [path, entry] : entries_) estimate += path.size() + entry.bytes.size() + 256;
+  out.reserve(estimate);
+  const std::unique_ptr<archive, int (*)(archive*)> writer(archive_write_new(), archive_write_free);
   archive_write_set_format_cpio_newc(writer.get());
   archive_write_add_filter_none(writer.get());
   archive_write_set_bytes_per_block(writer.get(), 0);
@@ -186,16 +188,17 @@ Expected<std::vector<uint8_t>> BuildJobInitramfs(const JobConfig& config) {
         } else if (entry.is_directory(error)) {
           out.AddDirectory(inside);
         } else if (entry.is_regular_file(error)) {
-          if (entry.file_size(error) == 0) out.AddBytes(inside, {}, 0644);
-          else VMM_TRY(out.AddFile(inside, entry.path()));
+          if (entry.file_size(error) == 0)
+            out.AddBytes(inside, {}, 0644);
+          else
+            VMM_TRY(out.AddFile(inside, entry.path()));
         }
       }
       continue;
     }
     VMM_TRY(out.AddFile(file.destination, file.source));
     VMM_TRY_ASSIGN(libraries, ProgramFiles(fs::absolute(file.source)));
-    for (size_t i = 1; i < libraries.size(); ++i)
-      VMM_TRY(out.AddFile(libraries[i], libraries[i]));
+    for (size_t i = 1; i < libraries.size(); ++i) VMM_TRY(out.AddFile(libraries[i], libraries[i]));
   }
 
   std::vector<std::string> modules;

@@ -122,12 +122,12 @@ Expected<KernelImage> KernelImage::Open(const std::string& path, const KernelOpt
       const auto body = image.protected_mode();
       if (header.payload_offset > body.size() ||
           header.payload_length > body.size() - header.payload_offset)
-        return Fail(ErrorKind::kKernel, what,
-                    fmt::format("the file is cut short: its payload reaches to byte {} of {}",
-                                image.setup_size_ + uint64_t{header.payload_offset} +
-                                    header.payload_length,
-                                bytes.size()),
-                    "copy or download it again");
+        return Fail(
+            ErrorKind::kKernel, what,
+            fmt::format("the file is cut short: its payload reaches to byte {} of {}",
+                        image.setup_size_ + uint64_t{header.payload_offset} + header.payload_length,
+                        bytes.size()),
+            "copy or download it again");
       const auto payload = body.subspan(header.payload_offset, header.payload_length);
       const Compression compression = DetectCompression(payload);
       image.description_ = fmt::format("bzImage ({})", CompressionName(compression));
@@ -179,8 +179,7 @@ Status KernelImage::ParseBzImage(const std::string& what) {
   if (header_.version >= 0x0200 && header_.kernel_version != 0) {
     const size_t at = size_t{header_.kernel_version} + kSector;
     const size_t limit = std::min(bytes.size(), at + 64);
-    for (size_t i = at; i < limit && bytes[i] > ' '; ++i)
-      release_ += static_cast<char>(bytes[i]);
+    for (size_t i = at; i < limit && bytes[i] > ' '; ++i) release_ += static_cast<char>(bytes[i]);
   }
   return {};
 }

@@ -37,8 +37,8 @@ class KernelImage {
   Format format() const { return format_; }
   std::span<const uint8_t> bytes() const;
   const ElfKernel& elf() const { return elf_; }
-  const setup_header& header() const { return header_; }   // kBzImage
-  std::span<const uint8_t> protected_mode() const;         // kBzImage: the part to be loaded
+  const setup_header& header() const { return header_; }  // kBzImage
+  std::span<const uint8_t> protected_mode() const;        // kBzImage: the part to be loaded
 
   // "bzImage (xz)", "ELF", for messages.
   const std::string& description() const { return description_; }

@@ -89,8 +89,7 @@ Expected<std::vector<std::string>> ProgramFiles(const std::string& program) {
     out.push_back(path);
     const auto bytes = file->bytes();
     if (bytes.size() > 2 && bytes[0] == '#' && bytes[1] == '!') {
-      const std::string line(bytes.begin() + 2,
-                             std::find(bytes.begin() + 2, bytes.end(), '\n'));
+      const std::string line(bytes.begin() + 2, std::find(bytes.begin() + 2, bytes.end(), '\n'));
       std::istringstream words(line);
       std::string interpreter;
       if (words >> interpreter) todo.push_back(interpreter);
@@ -145,9 +144,8 @@ Expected<std::string> FindProgram(const std::string& command) {
     return path;
   }
   const char* path = std::getenv("PATH");
-  std::istringstream directories(path != nullptr && path[0] != '\0'
-                                     ? path
-                                     : "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin");
+  std::istringstream directories(
+      path != nullptr && path[0] != '\0' ? path : "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin");
   std::string directory;
   while (std::getline(directories, directory, ':')) {
     if (directory.empty() || directory[0] != '/') continue;

@@ -83,8 +83,8 @@ Expected<std::vector<uint8_t>> UnpackLzma(std::span<const uint8_t> in, Compressi
     const lzma_ret result = lzma_code(&stream, LZMA_RUN);
     done = out.size() - stream.avail_out;
     if (result == LZMA_STREAM_END) break;
-    if (result == LZMA_BUF_ERROR || (result == LZMA_OK && stream.avail_in == 0 &&
-                                     stream.avail_out != 0))
+    if (result == LZMA_BUF_ERROR ||
+        (result == LZMA_OK && stream.avail_in == 0 && stream.avail_out != 0))
       return Cut(compression);
     if (result == LZMA_MEMLIMIT_ERROR) return Bad("unpacking it needs more than 512 MiB");
     if (result != LZMA_OK) return Damaged(compression);
@@ -132,10 +132,9 @@ Expected<std::vector<uint8_t>> UnpackLz4Legacy(std::span<const uint8_t> in, size
     const size_t before = out.size();
     if (before >= limit) return TooLarge();
     out.resize(before + kLz4BlockSize);
-    const int got = LZ4_decompress_safe(
-        reinterpret_cast<const char*>(in.data() + at),
-        reinterpret_cast<char*>(out.data() + before), static_cast<int>(size),
-        static_cast<int>(kLz4BlockSize));
+    const int got = LZ4_decompress_safe(reinterpret_cast<const char*>(in.data() + at),
+                                        reinterpret_cast<char*>(out.data() + before),
+                                        static_cast<int>(size), static_cast<int>(kLz4BlockSize));
     if (got < 0) return Damaged(Compression::kLz4Legacy);
     out.resize(before + static_cast<size_t>(got));
     at += size;
@@ -152,7 +151,10 @@ struct Magic {
 
 constexpr std::array<Magic, 7> kMagics = {{
     {Compression::kGzip, {"\x1f\x8b\x08", 3}},
-    {Compression::kXz, {"\xfd" "7zXZ\0", 6}},
+    {Compression::kXz,
+     {"\xfd"
+      "7zXZ\0",
+      6}},
     {Compression::kLzma, {"\x5d\0\0", 3}},
     {Compression::kZstd, {"\x28\xb5\x2f\xfd", 4}},
     {Compression::kLz4Legacy, {"\x02\x21\x4c\x18", 4}},
@@ -172,14 +174,22 @@ Compression DetectCompression(std::span<const uint8_t> bytes) {
 
 std::string_view CompressionName(Compression compression) {
   switch (compression) {
-    case Compression::kNone: return "unpacked";
-    case Compression::kGzip: return "gzip";
-    case Compression::kXz: return "xz";
-    case Compression::kLzma: return "lzma";
-    case Compression::kZstd: return "zstd";
-    case Compression::kLz4Legacy: return "lz4";
-    case Compression::kBzip2: return "bzip2";
-    case Compression::kLzop: return "lzo";
+    case Compression::kNone:
+      return "unpacked";
+    case Compression::kGzip:
+      return "gzip";
+    case Compression::kXz:
+      return "xz";
+    case Compression::kLzma:
+      return "lzma";
+    case Compression::kZstd:
+      return "zstd";
+    case Compression::kLz4Legacy:
+      return "lz4";
+    case Compression::kBzip2:
+      return "bzip2";
+    case Compression::kLzop:
+      return "lzo";
   }
   return "unknown";
 }
@@ -192,12 +202,17 @@ bool CanUnpack(Compression compression) {
 Expected<std::vector<uint8_t>> Unpack(std::span<const uint8_t> bytes, Compression compression,
                                       size_t limit) {
   switch (compression) {
-    case Compression::kGzip: return UnpackGzip(bytes, limit);
+    case Compression::kGzip:
+      return UnpackGzip(bytes, limit);
     case Compression::kXz:
-    case Compression::kLzma: return UnpackLzma(bytes, compression, limit);
-    case Compression::kZstd: return UnpackZstd(bytes, limit);
-    case Compression::kLz4Legacy: return UnpackLz4Legacy(bytes, limit);
-    default: break;
+    case Compression::kLzma:
+      return UnpackLzma(bytes, compression, limit);
+    case Compression::kZstd:
+      return UnpackZstd(bytes, limit);
+    case Compression::kLz4Legacy:
+      return UnpackLz4Legacy(bytes, limit);
+    default:
+      break;
   }
   return Fail(ErrorKind::kKernel, "",
               fmt::format("its compression ({}) is not supported", CompressionName(compression)),

@@ -7,9 +7,9 @@ namespace vmm {
 
 bool Bus::Insert(const Entry& entry) {
   if (entry.size == 0 || entry.base + (entry.size - 1) < entry.base) return false;
-  const auto next = std::upper_bound(
-      entries_.begin(), entries_.end(), entry.base,
-      [](uint64_t base, const Entry& other) { return base < other.base; });
+  const auto next =
+      std::upper_bound(entries_.begin(), entries_.end(), entry.base,
+                       [](uint64_t base, const Entry& other) { return base < other.base; });
   if (next != entries_.end() && entry.base + (entry.size - 1) >= next->base) return false;
   if (next != entries_.begin()) {
     const Entry& previous = *(next - 1);
@@ -20,9 +20,8 @@ bool Bus::Insert(const Entry& entry) {
 }
 
 const Bus::Entry* Bus::Find(uint64_t address, uint64_t length) const {
-  auto next = std::upper_bound(
-      entries_.begin(), entries_.end(), address,
-      [](uint64_t base, const Entry& other) { return base < other.base; });
+  auto next = std::upper_bound(entries_.begin(), entries_.end(), address,
+                               [](uint64_t base, const Entry& other) { return base < other.base; });
   if (next == entries_.begin()) return nullptr;
   const Entry& entry = *(next - 1);
   const uint64_t offset = address - entry.base;

@@ -26,14 +26,13 @@ class Bus {
   // meets another device. The device must outlive the bus's last access.
   template <BusDevice T>
   [[nodiscard]] bool Attach(uint64_t base, uint64_t size, T* device) {
-    return Insert(Entry{
-        base, size, device,
-        [](void* self, uint64_t offset, std::span<uint8_t> data) {
-          static_cast<T*>(self)->Read(offset, data);
-        },
-        [](void* self, uint64_t offset, std::span<const uint8_t> data) {
-          static_cast<T*>(self)->Write(offset, data);
-        }});
+    return Insert(Entry{base, size, device,
+                        [](void* self, uint64_t offset, std::span<uint8_t> data) {
+                          static_cast<T*>(self)->Read(offset, data);
+                        },
+                        [](void* self, uint64_t offset, std::span<const uint8_t> data) {
+                          static_cast<T*>(self)->Write(offset, data);
+                        }});
   }
 
   // Reads of addresses that no device claims entirely give all ones, as on a real bus; writes

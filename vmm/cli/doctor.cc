@@ -36,8 +36,8 @@ class Report {
   }
   void Bad(Verdict verdict, std::string check, std::string what, std::string why,
            std::string hint) {
-    findings_.push_back({verdict, std::move(check), std::move(what), std::move(why),
-                         std::move(hint)});
+    findings_.push_back(
+        {verdict, std::move(check), std::move(what), std::move(why), std::move(hint)});
   }
   const std::vector<Finding>& findings() const { return findings_; }
   bool failed() const {
@@ -52,9 +52,12 @@ class Report {
 
 const char* Word(Verdict verdict) {
   switch (verdict) {
-    case Verdict::kOk: return "ok";
-    case Verdict::kWarn: return "warn";
-    case Verdict::kFail: return "fail";
+    case Verdict::kOk:
+      return "ok";
+    case Verdict::kWarn:
+      return "warn";
+    case Verdict::kFail:
+      return "fail";
   }
   return "fail";
 }
@@ -153,10 +156,10 @@ void CheckNode(Report* report, const std::string& node) {
 
 void CheckHost(Report* report) {
   auto loop = Loop::Create();
-  if (loop) report->Ok("io_uring", "io_uring works");
+  if (loop)
+    report->Ok("io_uring", "io_uring works");
   else
-    report->Bad(Verdict::kFail, "io_uring", loop.error().what, loop.error().why,
-                loop.error().hint);
+    report->Bad(Verdict::kFail, "io_uring", loop.error().what, loop.error().why, loop.error().hint);
   const std::string lockdown = FirstLine("/sys/kernel/security/lockdown");
   if (lockdown.find("[integrity]") != std::string::npos ||
       lockdown.find("[confidentiality]") != std::string::npos)
@@ -176,17 +179,17 @@ Expected<int> DoctorCommand(const DoctorOptions& options) {
   if (options.json) {
     nlohmann::json out = nlohmann::json::array();
     for (const Finding& finding : report.findings()) {
-      nlohmann::json item = {{"verdict", Word(finding.verdict)},
-                             {"check", finding.check},
-                             {"what", finding.what}};
+      nlohmann::json item = {
+          {"verdict", Word(finding.verdict)}, {"check", finding.check}, {"what", finding.what}};
       if (!finding.why.empty()) item["why"] = finding.why;
       if (!finding.hint.empty()) item["try"] = finding.hint;
       out.push_back(std::move(item));
     }
-    fmt::print("{}\n", nlohmann::json{{"version", 1},
-                                      {"node", options.node},
-                                      {"usable", !report.failed()},
-                                      {"findings", out}}.dump(2));
+    fmt::print(
+        "{}\n",
+        nlohmann::json{
+            {"version", 1}, {"node", options.node}, {"usable", !report.failed()}, {"findings", out}}
+            .dump(2));
   } else {
     for (const Finding& finding : report.findings()) {
       fmt::print("{:4}  {}\n", Word(finding.verdict), finding.what);

@@ -40,8 +40,10 @@ int Main(int argc, char** argv) {
   bool separated = false;
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
-    if (!separated && argument == "--") separated = true;
-    else (separated ? command : own).push_back(argument);
+    if (!separated && argument == "--")
+      separated = true;
+    else
+      (separated ? command : own).push_back(argument);
   }
 
   CLI::App app("Runs virtual machines on the KVM interface (/dev/vellum or /dev/kvm).", "vmm");
@@ -49,33 +51,43 @@ int Main(int argc, char** argv) {
   app.set_version_flag("--version", std::string("vmm ") + VMM_VERSION);
 
   RunOptions run;
-  CLI::App* run_app = app.add_subcommand("run", "Boot a kernel and run it to its end: vmm run --kernel FILE [-- CMD ARG...]");
+  CLI::App* run_app = app.add_subcommand(
+      "run", "Boot a kernel and run it to its end: vmm run --kernel FILE [-- CMD ARG...]");
   run_app->footer(kFooter);
   run_app->add_option("-k,--kernel", run.kernel, "bzImage or ELF kernel (64-bit or PVH)")
-      ->type_name("FILE")->required();
-  run_app->add_option("-i,--initrd,--initramfs", run.initrd, "Initial RAM disk")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->required();
+  run_app->add_option("-i,--initrd,--initramfs", run.initrd, "Initial RAM disk")->type_name("FILE");
   run_app->add_option("-a,--cmdline,--append", run.cmdline, "Added to the kernel command line")
       ->type_name("STR");
   run_app->add_flag("--bare-cmdline", run.bare_cmdline, "Use nothing but --cmdline");
-  run_app->add_option("-c,--cpus", run.cpus, "Number of CPUs")->type_name("N")
+  run_app->add_option("-c,--cpus", run.cpus, "Number of CPUs")
+      ->type_name("N")
       ->capture_default_str();
   run_app->add_option("-m,--mem,--memory", run.memory, "Guest memory (512M, 2G)")
-      ->type_name("SIZE")->capture_default_str();
-  run_app->add_option("--dev", run.node, "Device node")->type_name("NODE")
+      ->type_name("SIZE")
       ->capture_default_str();
+  run_app->add_option("--dev", run.node, "Device node")->type_name("NODE")->capture_default_str();
   run_app->add_option("--timeout", run.timeout, "End the run after this time (30s, 2m)")
       ->type_name("D");
-  run_app->add_option("--add", run.files,
-                      "With -- CMD: also put this file or folder into the guest, with the "
-                      "libraries it needs")->type_name("SRC[:DST]")->take_all();
-  run_app->add_option("--module", run.modules,
-                      "With -- CMD: load this kernel module (name or file) and what it needs first")
-      ->type_name("NAME")->take_all();
-  run_app->add_option("--module-dir", run.module_directory,
-                      "Where the modules are (default: /lib/modules/RELEASE)")->type_name("DIR");
+  run_app
+      ->add_option("--add", run.files,
+                   "With -- CMD: also put this file or folder into the guest, with the "
+                   "libraries it needs")
+      ->type_name("SRC[:DST]")
+      ->take_all();
+  run_app
+      ->add_option("--module", run.modules,
+                   "With -- CMD: load this kernel module (name or file) and what it needs first")
+      ->type_name("NAME")
+      ->take_all();
+  run_app
+      ->add_option("--module-dir", run.module_directory,
+                   "Where the modules are (default: /lib/modules/RELEASE)")
+      ->type_name("DIR");
   run_app->add_option("--entry", run.entry, "How to enter the kernel: auto, 64 or pvh")
-      ->type_name("MODE")->capture_default_str();
+      ->type_name("MODE")
+      ->capture_default_str();
   run_app->add_flag("--no-unpack", run.no_unpack, "Let a bzImage unpack itself in the guest");
   run_app->add_option("--result", run.result, "Write how the run ended to this file, as JSON")
       ->type_name("FILE");
@@ -85,14 +97,17 @@ int Main(int argc, char** argv) {
   CLI::App* unpack_app = app.add_subcommand(
       "unpack", "Write the ELF kernel that a compressed one contains, ready to boot");
   unpack_app->add_option("-k,--kernel,kernel", unpack.kernel, "bzImage or compressed kernel")
-      ->type_name("FILE")->required();
-  unpack_app->add_option("-o,--out", unpack.out, "The file to write")->type_name("FILE")
+      ->type_name("FILE")
+      ->required();
+  unpack_app->add_option("-o,--out", unpack.out, "The file to write")
+      ->type_name("FILE")
       ->required();
 
   DoctorOptions doctor;
   CLI::App* doctor_app =
       app.add_subcommand("doctor", "Say what this host can and cannot do, and what to change");
-  doctor_app->add_option("--dev", doctor.node, "Device node")->type_name("NODE")
+  doctor_app->add_option("--dev", doctor.node, "Device node")
+      ->type_name("NODE")
       ->capture_default_str();
   doctor_app->add_flag("--json", doctor.json, "Machine-readable output");
 

@@ -32,8 +32,8 @@ Expected<std::vector<AddedFile>> ParseFiles(const std::vector<std::string>& text
     file.source = text.substr(0, colon);
     std::error_code error;
     const std::filesystem::path absolute = std::filesystem::absolute(file.source, error);
-    file.destination = colon == text.npos ? absolute.lexically_normal().string()
-                                          : text.substr(colon + 1);
+    file.destination =
+        colon == text.npos ? absolute.lexically_normal().string() : text.substr(colon + 1);
     if (file.source.empty() || !std::filesystem::exists(absolute, error))
       return Fail(ErrorKind::kUsage, fmt::format("cannot add {}", text),
                   "there is no such file on this host", "check the path: --add SRC[:/DST]");
@@ -57,9 +57,12 @@ std::vector<std::string> GuestEnvironment() {
 std::string Quote(const std::string& text) {
   std::string out = "\"";
   for (const char c : text) {
-    if (c == '"' || c == '\\') out += fmt::format("\\{}", c);
-    else if (static_cast<unsigned char>(c) < 0x20) out += fmt::format("\\u{:04x}", int{c});
-    else out += c;
+    if (c == '"' || c == '\\')
+      out += fmt::format("\\{}", c);
+    else if (static_cast<unsigned char>(c) < 0x20)
+      out += fmt::format("\\u{:04x}", int{c});
+    else
+      out += c;
   }
   return out + "\"";
 }
@@ -69,16 +72,19 @@ void Explain(const Outcome& outcome) {
     case OutcomeKind::kTripleFault:
       fmt::print(stderr,
                  "vmm: the guest crashed\nwhy: {}\ntry: boot it with --cmdline 'earlyprintk=serial "
-                 "ignore_loglevel' to see how far it comes\n", outcome.detail);
+                 "ignore_loglevel' to see how far it comes\n",
+                 outcome.detail);
       break;
     case OutcomeKind::kVmFailure:
       fmt::print(stderr,
                  "vmm: the guest cannot go on\nwhy: {}\ntry: see the kernel log (dmesg), and "
-                 "compare with --dev /dev/kvm\n", outcome.detail);
+                 "compare with --dev /dev/kvm\n",
+                 outcome.detail);
       break;
     case OutcomeKind::kPanic:
-      fmt::print(stderr, "vmm: the guest's kernel panicked\nwhy: its last lines say so\n"
-                         "try: check --initrd and root= on --cmdline\n");
+      fmt::print(stderr,
+                 "vmm: the guest's kernel panicked\nwhy: its last lines say so\n"
+                 "try: check --initrd and root= on --cmdline\n");
       break;
     case OutcomeKind::kCommandNoExec:
     case OutcomeKind::kInitFailed:
@@ -88,8 +94,9 @@ void Explain(const Outcome& outcome) {
                  ErrnoText(static_cast<int>(outcome.value)));
       break;
     case OutcomeKind::kTimeout:
-      fmt::print(stderr, "vmm: the guest was stopped\nwhy: --timeout expired\n"
-                         "try: a longer --timeout\n");
+      fmt::print(stderr,
+                 "vmm: the guest was stopped\nwhy: --timeout expired\n"
+                 "try: a longer --timeout\n");
       break;
     default:
       break;
@@ -177,7 +184,7 @@ Expected<int> RunCommand(const RunOptions& options) {
     config.initrd.assign(file.bytes().begin(), file.bytes().end());
     config.initrd_name = options.initrd;
   }
-  config.cmdline = options.bare_cmdline ? "" : DefaultCmdline(config.cpus);
+  config.cmdline = options.bare_cmdline ? "" : DefaultCmdline(config.runs_command);
   if (!options.cmdline.empty()) {
     if (!config.cmdline.empty()) config.cmdline += ' ';
     config.cmdline += options.cmdline;
@@ -192,10 +199,9 @@ Expected<int> RunCommand(const RunOptions& options) {
   if (!options.result.empty()) {
     const std::string json =
         fmt::format("{{\"outcome\": {}, \"value\": {}, \"exit_status\": {}, \"detail\": {}}}\n",
-                    Quote(OutcomeName(outcome.kind)), outcome.value, status,
-                    Quote(outcome.detail));
-    VMM_TRY(WriteFileAtomically(
-        options.result, {reinterpret_cast<const uint8_t*>(json.data()), json.size()}));
+                    Quote(OutcomeName(outcome.kind)), outcome.value, status, Quote(outcome.detail));
+    VMM_TRY(WriteFileAtomically(options.result,
+                                {reinterpret_cast<const uint8_t*>(json.data()), json.size()}));
   }
   return status;
 }

@@ -87,29 +87,42 @@ void Cmos::SetTime(const std::tm& fields) {
 
 uint8_t Cmos::ReadRegister(uint8_t index) {
   switch (index) {
-    case kSeconds: return Encode(Now().tm_sec);
-    case kMinutes: return Encode(Now().tm_min);
+    case kSeconds:
+      return Encode(Now().tm_sec);
+    case kMinutes:
+      return Encode(Now().tm_min);
     case kHours: {
       const int hour = Now().tm_hour;
       if (ram_[kStatusB] & kStatus24Hours) return Encode(hour);
       const int twelve = hour % 12 == 0 ? 12 : hour % 12;
       return static_cast<uint8_t>(Encode(twelve) | (hour >= 12 ? kHourPm : 0));
     }
-    case kWeekday: return Encode(Now().tm_wday + 1);
-    case kDay: return Encode(Now().tm_mday);
-    case kMonth: return Encode(Now().tm_mon + 1);
-    case kYear: return Encode(Now().tm_year % 100);
-    case kCentury: return Encode((Now().tm_year + 1900) / 100);
-    case kStatusC: return 0;  // no interrupt ever happened
-    default: return ram_[index];
+    case kWeekday:
+      return Encode(Now().tm_wday + 1);
+    case kDay:
+      return Encode(Now().tm_mday);
+    case kMonth:
+      return Encode(Now().tm_mon + 1);
+    case kYear:
+      return Encode(Now().tm_year % 100);
+    case kCentury:
+      return Encode((Now().tm_year + 1900) / 100);
+    case kStatusC:
+      return 0;  // no interrupt ever happened
+    default:
+      return ram_[index];
   }
 }
 
 void Cmos::WriteRegister(uint8_t index, uint8_t value) {
   std::tm fields = Now();
   switch (index) {
-    case kSeconds: fields.tm_sec = Decode(value); break;
-    case kMinutes: fields.tm_min = Decode(value); break;
+    case kSeconds:
+      fields.tm_sec = Decode(value);
+      break;
+    case kMinutes:
+      fields.tm_min = Decode(value);
+      break;
     case kHours:
       if (ram_[kStatusB] & kStatus24Hours) {
         fields.tm_hour = Decode(value);
@@ -117,15 +130,29 @@ void Cmos::WriteRegister(uint8_t index, uint8_t value) {
         fields.tm_hour = Decode(value & 0x7f) % 12 + ((value & kHourPm) ? 12 : 0);
       }
       break;
-    case kWeekday: return;  // follows from the date
-    case kDay: fields.tm_mday = Decode(value); break;
-    case kMonth: fields.tm_mon = Decode(value) - 1; break;
-    case kYear: fields.tm_year = fields.tm_year / 100 * 100 + Decode(value); break;
-    case kCentury: fields.tm_year = Decode(value) * 100 - 1900 + fields.tm_year % 100; break;
-    case kStatusA: ram_[index] = value & 0x7f; return;
+    case kWeekday:
+      return;  // follows from the date
+    case kDay:
+      fields.tm_mday = Decode(value);
+      break;
+    case kMonth:
+      fields.tm_mon = Decode(value) - 1;
+      break;
+    case kYear:
+      fields.tm_year = fields.tm_year / 100 * 100 + Decode(value);
+      break;
+    case kCentury:
+      fields.tm_year = Decode(value) * 100 - 1900 + fields.tm_year % 100;
+      break;
+    case kStatusA:
+      ram_[index] = value & 0x7f;
+      return;
     case kStatusC:
-    case kStatusD: return;  // read-only
-    default: ram_[index] = value; return;
+    case kStatusD:
+      return;  // read-only
+    default:
+      ram_[index] = value;
+      return;
   }
   SetTime(fields);
 }

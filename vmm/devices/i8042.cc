@@ -40,28 +40,49 @@ void I8042::CommandPort::Write(uint64_t, std::span<const uint8_t> data) {
 
 void I8042::Answer(uint8_t value, bool from_mouse) {
   output_ = value;
-  status_ = static_cast<uint8_t>(status_ | kStatusOutputFull |
-                                 (from_mouse ? kStatusMouseOutput : 0));
+  status_ =
+      static_cast<uint8_t>(status_ | kStatusOutputFull | (from_mouse ? kStatusMouseOutput : 0));
 }
 
 void I8042::Command(uint8_t command) {
   pending_command_ = 0;
   switch (command) {
-    case 0x20: Answer(config_); break;
-    case 0xa7: config_ |= 0x20; break;                               // mouse off
-    case 0xa8: config_ = static_cast<uint8_t>(config_ & ~0x20); break;  // mouse on
-    case 0xa9: Answer(0x01); break;                                  // mouse line stuck low: absent
-    case 0xaa: Answer(0x55); break;                                  // self test passed
-    case 0xab: Answer(0x00); break;                                  // keyboard line is good
-    case 0xad: config_ |= 0x10; break;                               // keyboard off
-    case 0xae: config_ = static_cast<uint8_t>(config_ & ~0x10); break;  // keyboard on
-    case 0xd0: Answer(0x01); break;                                  // output port: not in reset
+    case 0x20:
+      Answer(config_);
+      break;
+    case 0xa7:
+      config_ |= 0x20;
+      break;  // mouse off
+    case 0xa8:
+      config_ = static_cast<uint8_t>(config_ & ~0x20);
+      break;  // mouse on
+    case 0xa9:
+      Answer(0x01);
+      break;  // mouse line stuck low: absent
+    case 0xaa:
+      Answer(0x55);
+      break;  // self test passed
+    case 0xab:
+      Answer(0x00);
+      break;  // keyboard line is good
+    case 0xad:
+      config_ |= 0x10;
+      break;  // keyboard off
+    case 0xae:
+      config_ = static_cast<uint8_t>(config_ & ~0x10);
+      break;  // keyboard on
+    case 0xd0:
+      Answer(0x01);
+      break;  // output port: not in reset
     case 0x60:
     case 0xd1:
     case 0xd2:
     case 0xd3:
-    case 0xd4: pending_command_ = command; break;
-    default: break;
+    case 0xd4:
+      pending_command_ = command;
+      break;
+    default:
+      break;
   }
 }
 
@@ -69,12 +90,23 @@ void I8042::Data(uint8_t value) {
   const uint8_t command = pending_command_;
   pending_command_ = 0;
   switch (command) {
-    case 0x60: config_ = value; break;
-    case 0xd1: break;                         // the A20 gate is always open
-    case 0xd2: Answer(value); break;
-    case 0xd3: Answer(value, true); break;
-    case 0xd4: Answer(kResend, true); break;  // no mouse answers
-    default: Answer(kResend); break;          // no keyboard answers
+    case 0x60:
+      config_ = value;
+      break;
+    case 0xd1:
+      break;  // the A20 gate is always open
+    case 0xd2:
+      Answer(value);
+      break;
+    case 0xd3:
+      Answer(value, true);
+      break;
+    case 0xd4:
+      Answer(kResend, true);
+      break;  // no mouse answers
+    default:
+      Answer(kResend);
+      break;  // no keyboard answers
   }
 }
 

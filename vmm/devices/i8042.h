@@ -40,10 +40,10 @@ class I8042 {
   std::function<void()> reset_;
   DataPort data_port_{this};
   CommandPort command_port_{this};
-  std::mutex mutex_;  // guards everything below
-  uint8_t config_ = 0x70;   // both ports off, translation on, interrupts off
+  std::mutex mutex_;       // guards everything below
+  uint8_t config_ = 0x70;  // both ports off, translation on, interrupts off
   uint8_t output_ = 0;
-  uint8_t status_ = 0x14;   // system flag, keyboard not locked
+  uint8_t status_ = 0x14;        // system flag, keyboard not locked
   uint8_t pending_command_ = 0;  // waits for its data byte
 };
 

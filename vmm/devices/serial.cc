@@ -81,8 +81,7 @@ uint8_t Serial::ReadRegister(uint64_t offset, bool* drained) {
     case kModemControl:
       return modem_control_;
     case kLineStatus:
-      return static_cast<uint8_t>(kStatusTransmitIdle |
-                                  (receive_.empty() ? 0 : kStatusDataReady));
+      return static_cast<uint8_t>(kStatusTransmitIdle | (receive_.empty() ? 0 : kStatusDataReady));
     case kModemStatus:
       if (modem_control_ & kModemLoop)  // DTR->DSR, RTS->CTS, OUT1->RI, OUT2->DCD
         return static_cast<uint8_t>(((modem_control_ & 0x01) << 5) |

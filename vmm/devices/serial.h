@@ -18,9 +18,9 @@ class Serial {
   static constexpr size_t kReceiveDepth = 4096;
 
   struct Wiring {
-    std::function<void(bool level)> set_irq;       // on a change of the interrupt line
-    std::function<void(uint8_t byte)> transmit;    // a byte leaves the guest
-    std::function<void()> receive_drained;         // the guest has read the last waiting byte
+    std::function<void(bool level)> set_irq;     // on a change of the interrupt line
+    std::function<void(uint8_t byte)> transmit;  // a byte leaves the guest
+    std::function<void()> receive_drained;       // the guest has read the last waiting byte
   };
 
   explicit Serial(Wiring wiring) : wiring_(std::move(wiring)) {}

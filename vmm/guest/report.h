@@ -20,7 +20,7 @@
 #define VMM_REPORT_NO_EXEC 4u  /* value: the errno of execve() */
 #define VMM_REPORT_NO_INIT 5u  /* value: the errno at which init itself gave up */
 
-#define VMM_REPORT(kind, value) ((kind) << 24 | ((value) & 0xffffu))
+#define VMM_REPORT(kind, value) ((kind) << 24 | ((value)&0xffffu))
 
 /* The job file in the initramfs, all strings NUL-terminated: flags, module count, modules (paths),
  * working directory, program path, argument count, arguments, environment count, environment. */

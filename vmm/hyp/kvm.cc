@@ -119,10 +119,10 @@ Expected<Kvm> Kvm::Open(const std::string& node) {
       case ENOENT:
       case ENODEV:
       case ENXIO:
-        return Fail(ErrorKind::kNoDevice, what,
-                    error_number == ENOENT ? "there is no such device node"
-                                           : ErrnoText(error_number),
-                    NodeHint(node));
+        return Fail(
+            ErrorKind::kNoDevice, what,
+            error_number == ENOENT ? "there is no such device node" : ErrnoText(error_number),
+            NodeHint(node));
       default:
         return Fail(ErrorKind::kNoDevice, what, ErrnoText(error_number), NodeHint(node));
     }
@@ -198,9 +198,8 @@ Status Vm::SetTssAddress(uint64_t address) const {
 }
 
 Status Vm::SetIdentityMapAddress(uint64_t address) const {
-  return Check(ioctl(fd_.get(), KVM_SET_IDENTITY_MAP_ADDR, &address),
-               "KVM_SET_IDENTITY_MAP_ADDR", "cannot place the real-mode support pages",
-               kDoctorHint);
+  return Check(ioctl(fd_.get(), KVM_SET_IDENTITY_MAP_ADDR, &address), "KVM_SET_IDENTITY_MAP_ADDR",
+               "cannot place the real-mode support pages", kDoctorHint);
 }
 
 Status Vm::CreateIrqchip() const {
@@ -217,9 +216,8 @@ Status Vm::CreatePit() const {
 
 Status Vm::SetMemory(const kvm_userspace_memory_region& region) const {
   kvm_userspace_memory_region copy = region;
-  return Check(ioctl(fd_.get(), KVM_SET_USER_MEMORY_REGION, &copy),
-               "KVM_SET_USER_MEMORY_REGION", "cannot give the guest its memory",
-               "try a smaller --mem");
+  return Check(ioctl(fd_.get(), KVM_SET_USER_MEMORY_REGION, &copy), "KVM_SET_USER_MEMORY_REGION",
+               "cannot give the guest its memory", "try a smaller --mem");
 }
 
 void Vm::SetIrqLine(uint32_t gsi, bool level) const {
@@ -236,8 +234,8 @@ Expected<Vcpu> Vm::CreateVcpu(uint32_t id) const {
     return Fail(ErrorKind::kHost, fmt::format("cannot create virtual CPU {}", id),
                 fmt::format("KVM_CREATE_VCPU: {}", ErrnoText(errno)),
                 id == 0 ? kDoctorHint : "try fewer --cpus");
-  Mapping run = Mapping::Create(static_cast<size_t>(run_size_), PROT_READ | PROT_WRITE,
-                                MAP_SHARED, fd.get(), 0);
+  Mapping run = Mapping::Create(static_cast<size_t>(run_size_), PROT_READ | PROT_WRITE, MAP_SHARED,
+                                fd.get(), 0);
   if (!run.valid())
     return Fail(ErrorKind::kHost, fmt::format("cannot map the run page of virtual CPU {}", id),
                 ErrnoText(errno), kDoctorHint);
@@ -273,8 +271,8 @@ Expected<kvm_sregs> Vcpu::GetSregs() const {
 
 Expected<kvm_regs> Vcpu::GetRegs() const {
   kvm_regs regs = {};
-  VMM_TRY(Check(ioctl(fd_.get(), KVM_GET_REGS, &regs), "KVM_GET_REGS",
-                "cannot read the registers", kDoctorHint));
+  VMM_TRY(Check(ioctl(fd_.get(), KVM_GET_REGS, &regs), "KVM_GET_REGS", "cannot read the registers",
+                kDoctorHint));
   return regs;
 }
 

@@ -28,8 +28,8 @@ void Operation::Poll(int fd, uint32_t events, std::function<void(int)> done) {
 void Operation::Write(int fd, std::vector<uint8_t> bytes, std::function<void(int)> done) {
   io_uring_sqe* sqe = Begin(std::move(done));
   state_->buffer = std::move(bytes);
-  io_uring_prep_write(sqe, fd, state_->buffer.data(),
-                      static_cast<unsigned>(state_->buffer.size()), static_cast<uint64_t>(-1));
+  io_uring_prep_write(sqe, fd, state_->buffer.data(), static_cast<unsigned>(state_->buffer.size()),
+                      static_cast<uint64_t>(-1));
   io_uring_sqe_set_data64(sqe, loop_->Track(state_));
 }
 
@@ -68,9 +68,11 @@ Expected<std::unique_ptr<Loop>> Loop::Create() {
   if (result < 0) {
     std::string hint = "free some locked memory: ulimit -l";
     if (result == -EPERM)
-      hint = "allow it: sysctl kernel.io_uring_disabled=0 (or leave the container's seccomp profile)";
+      hint =
+          "allow it: sysctl kernel.io_uring_disabled=0 (or leave the container's seccomp profile)";
     else if (result == -ENOSYS)
-      hint = "use a kernel with CONFIG_IO_URING, or allow io_uring in the container's seccomp profile";
+      hint =
+          "use a kernel with CONFIG_IO_URING, or allow io_uring in the container's seccomp profile";
     return Fail(ErrorKind::kHost, "cannot create the event loop",
                 fmt::format("io_uring_setup: {}", ErrnoText(-result)), hint);
   }

@@ -87,8 +87,7 @@ std::vector<kvm_cpuid_entry2> MakeCpuid(std::vector<kvm_cpuid_entry2> table,
     entry->ebx = (entry->ebx & 0xff00) | config.cpu << 24;
     if (config.cpus > 1) entry->ebx |= (config.cpus & 0xff) << 16;
     entry->ecx |= kHypervisor;
-    entry->ecx = config.tsc_deadline_timer ? entry->ecx | kTscDeadline
-                                           : entry->ecx & ~kTscDeadline;
+    entry->ecx = config.tsc_deadline_timer ? entry->ecx | kTscDeadline : entry->ecx & ~kTscDeadline;
     entry->edx = config.cpus > 1 ? entry->edx | kHtt : entry->edx & ~kHtt;
     if (((entry->ebx >> 8) & 0xff) == 0) entry->ebx |= 8 << 8;  // CLFLUSH line: 64 bytes
   }
@@ -96,8 +95,7 @@ std::vector<kvm_cpuid_entry2> MakeCpuid(std::vector<kvm_cpuid_entry2> table,
     if (entry.function != 4 || (entry.eax & 0x1f) == 0) continue;
     const uint32_t level = entry.eax >> 5 & 7;
     const uint32_t sharing = level >= 3 ? config.cpus - 1 : 0;  // CPUs on one cache, less one
-    entry.eax = (entry.eax & 0x3fff) | (sharing & 0xfff) << 14 |
-                ((config.cpus - 1) & 0x3f) << 26;
+    entry.eax = (entry.eax & 0x3fff) | (sharing & 0xfff) << 14 | ((config.cpus - 1) & 0x3f) << 26;
   }
   SetTopology(&table, 0xb, config);
   SetTopology(&table, 0x1f, config);

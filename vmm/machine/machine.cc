@@ -23,13 +23,14 @@ constexpr std::chrono::seconds kFlushLimit{5};
 
 }  // namespace
 
-std::string DefaultCmdline(uint32_t cpus) {
+std::string DefaultCmdline(bool runs_command) {
   std::string out =
-      "console=ttyS0 quiet reboot=k panic=-1 "  // serial console; a panic resets, and so ends the run
-      "tsc=reliable no_timer_check "            // the clocks need no cross-checks
-      "8250.nr_uarts=1 "                        // do not look for COM2 to COM4
-      "random.trust_cpu=on nokaslr audit=0 cryptomgr.notests pci=off";
-  if (cpus == 1) out += " nosmp";
+      "console=ttyS0 reboot=k panic=-1 "  // serial console; a panic resets, and so ends the run
+      "tsc=reliable no_timer_check "      // the clocks need no cross-checks
+      "8250.nr_uarts=1 "                  // do not look for COM2 to COM4
+      "random.trust_cpu=on nokaslr audit=0 cryptomgr.notests pci=off ";
+  // A command's output is to be seen alone; a panic or an oops speaks up in any case.
+  out += runs_command ? "loglevel=1" : "quiet";
   return out;
 }
 
@@ -85,13 +86,13 @@ Expected<std::unique_ptr<Machine>> Machine::Create(MachineConfig config,
 Status Machine::AttachDevices() {
   Console* console = console_.get();
   const auto reset = [this] { Finish({OutcomeKind::kReset, 0, {}}); };
-  serial_ = std::make_unique<Serial>(Serial::Wiring{
-      [this](bool level) { vm_->SetIrqLine(kSerialIrq, level); },
-      [console](uint8_t byte) { console->Transmit(byte); },
-      [console] { console->ReceiveDrained(); }});
+  serial_ = std::make_unique<Serial>(
+      Serial::Wiring{[this](bool level) { vm_->SetIrqLine(kSerialIrq, level); },
+                     [console](uint8_t byte) { console->Transmit(byte); },
+                     [console] { console->ReceiveDrained(); }});
   const uint64_t low_end = memory_->low_end();
-  cmos_ = std::make_unique<Cmos>(low_end, memory_->size() - low_end,
-                                 [] { return std::time(nullptr); });
+  cmos_ =
+      std::make_unique<Cmos>(low_end, memory_->size() - low_end, [] { return std::time(nullptr); });
   i8042_ = std::make_unique<I8042>(reset);
   power_ = std::make_unique<AcpiPower>([this] { Finish({OutcomeKind::kPowerOff, 0, {}}); }, reset);
   chipset_reset_ = std::make_unique<ChipsetReset>(reset);
@@ -140,9 +141,9 @@ Status Machine::CreateCpus(const Kvm& kvm, const BootState& boot) {
       VMM_TRY(vcpu.SetSregs(sregs));
       VMM_TRY(vcpu.SetRegs(regs));
     }
-    cpus_.push_back(std::make_unique<VcpuThread>(
-        std::move(vcpu), id, &ports_, &memory_io_,
-        [this](Outcome outcome) { Finish(std::move(outcome)); }));
+    cpus_.push_back(
+        std::make_unique<VcpuThread>(std::move(vcpu), id, &ports_, &memory_io_,
+                                     [this](Outcome outcome) { Finish(std::move(outcome)); }));
   }
   return {};
 }
@@ -162,11 +163,20 @@ void Machine::OnReport(uint32_t kind, uint32_t value) {
       command_started_ = true;
       events_.Signal();
       break;
-    case VMM_REPORT_EXITED: Finish({OutcomeKind::kCommand, value, {}}); break;
-    case VMM_REPORT_SIGNALED: Finish({OutcomeKind::kCommandSignal, value, {}}); break;
-    case VMM_REPORT_NO_EXEC: Finish({OutcomeKind::kCommandNoExec, value, {}}); break;
-    case VMM_REPORT_NO_INIT: Finish({OutcomeKind::kInitFailed, value, {}}); break;
-    default: break;
+    case VMM_REPORT_EXITED:
+      Finish({OutcomeKind::kCommand, value, {}});
+      break;
+    case VMM_REPORT_SIGNALED:
+      Finish({OutcomeKind::kCommandSignal, value, {}});
+      break;
+    case VMM_REPORT_NO_EXEC:
+      Finish({OutcomeKind::kCommandNoExec, value, {}});
+      break;
+    case VMM_REPORT_NO_INIT:
+      Finish({OutcomeKind::kInitFailed, value, {}});
+      break;
+    default:
+      break;
   }
 }
 
@@ -213,8 +223,9 @@ void Machine::WaitForEvents() {
 
 void Machine::StartInput() {
   const bool pipe_to_command = config_.runs_command && !isatty(config_.input_fd);
-  console_->StartInput(serial_.get(), pipe_to_command,
-                       [this] { Finish({OutcomeKind::kQuit, 0, {}}); });
+  console_->StartInput(serial_.get(), pipe_to_command, [this] {
+    Finish({OutcomeKind::kQuit, 0, {}});
+  });
 }
 
 // The guest has ended: stop the CPUs, then write out what is left.

@@ -34,24 +34,23 @@ struct MachineConfig {
   std::string node = kDefaultNode;
   uint64_t memory = 256u << 20;
   uint32_t cpus = 1;
-  std::string cmdline;            // complete
-  std::vector<uint8_t> initrd;    // empty: none
-  std::string initrd_name;        // for messages
+  std::string cmdline;          // complete
+  std::vector<uint8_t> initrd;  // empty: none
+  std::string initrd_name;      // for messages
   EntryMode entry = EntryMode::kAuto;
   std::optional<std::chrono::milliseconds> timeout;
-  bool runs_command = false;      // the initrd is vmm's own, with a guest command
+  bool runs_command = false;  // the initrd is vmm's own, with a guest command
   int input_fd = 0;
   int output_fd = 1;
 };
 
 // The command line that a Debian kernel starts quickly and quietly with.
-std::string DefaultCmdline(uint32_t cpus);
+std::string DefaultCmdline(bool runs_command);
 
 class Machine {
  public:
   // Everything up to the first guest instruction.
-  static Expected<std::unique_ptr<Machine>> Create(MachineConfig config,
-                                                   const KernelImage& kernel);
+  static Expected<std::unique_ptr<Machine>> Create(MachineConfig config, const KernelImage& kernel);
   ~Machine();
 
   // Runs the guest until it, the person, a signal or the timeout ends it.

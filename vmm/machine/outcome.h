@@ -32,18 +32,18 @@ enum ExitStatus : int {
 };
 
 enum class OutcomeKind {
-  kPowerOff,        // the guest switched the machine off
-  kReset,           // the guest reset the machine
-  kCommand,         // the guest command ended; value: its status
-  kCommandSignal,   // value: the signal
-  kCommandNoExec,   // value: the guest's errno
-  kInitFailed,      // value: the guest's errno
-  kPanic,           // the guest's kernel panicked
-  kTripleFault,     // the CPU shut down
-  kVmFailure,       // entry failure, emulation error, unknown exit; detail says what
+  kPowerOff,       // the guest switched the machine off
+  kReset,          // the guest reset the machine
+  kCommand,        // the guest command ended; value: its status
+  kCommandSignal,  // value: the signal
+  kCommandNoExec,  // value: the guest's errno
+  kInitFailed,     // value: the guest's errno
+  kPanic,          // the guest's kernel panicked
+  kTripleFault,    // the CPU shut down
+  kVmFailure,      // entry failure, emulation error, unknown exit; detail says what
   kTimeout,
-  kQuit,            // the person at the terminal
-  kSignal,          // value: the signal that ended vmm
+  kQuit,    // the person at the terminal
+  kSignal,  // value: the signal that ended vmm
 };
 
 struct Outcome {

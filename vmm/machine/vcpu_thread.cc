@@ -16,11 +16,16 @@ int KickSignal() { return SIGRTMIN; }
 
 const char* InternalErrorName(uint32_t suberror) {
   switch (suberror) {
-    case KVM_INTERNAL_ERROR_EMULATION: return "an instruction could not be emulated";
-    case KVM_INTERNAL_ERROR_SIMUL_EX: return "two exceptions at once";
-    case KVM_INTERNAL_ERROR_DELIVERY_EV: return "an event could not be delivered";
-    case KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON: return "the CPU exited for an unknown reason";
-    default: return "unknown";
+    case KVM_INTERNAL_ERROR_EMULATION:
+      return "an instruction could not be emulated";
+    case KVM_INTERNAL_ERROR_SIMUL_EX:
+      return "two exceptions at once";
+    case KVM_INTERNAL_ERROR_DELIVERY_EV:
+      return "an event could not be delivered";
+    case KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON:
+      return "the CPU exited for an unknown reason";
+    default:
+      return "unknown";
   }
 }
 
@@ -96,10 +101,17 @@ bool VcpuThread::HandleExit() {
       return false;
     case KVM_EXIT_SYSTEM_EVENT:
       switch (run.system_event.type) {
-        case KVM_SYSTEM_EVENT_SHUTDOWN: finish_({OutcomeKind::kPowerOff, 0, {}}); return false;
-        case KVM_SYSTEM_EVENT_RESET: finish_({OutcomeKind::kReset, 0, {}}); return false;
-        case KVM_SYSTEM_EVENT_CRASH: finish_({OutcomeKind::kPanic, 0, {}}); return false;
-        default: return true;
+        case KVM_SYSTEM_EVENT_SHUTDOWN:
+          finish_({OutcomeKind::kPowerOff, 0, {}});
+          return false;
+        case KVM_SYSTEM_EVENT_RESET:
+          finish_({OutcomeKind::kReset, 0, {}});
+          return false;
+        case KVM_SYSTEM_EVENT_CRASH:
+          finish_({OutcomeKind::kPanic, 0, {}});
+          return false;
+        default:
+          return true;
       }
     default:
       Fail(OutcomeKind::kVmFailure, DescribeExit(run));
@@ -113,16 +125,20 @@ void VcpuThread::HandlePort() {
   const uint32_t size = run->io.size;
   uint8_t* data = base + run->io.data_offset;
   for (uint32_t i = 0; i < run->io.count; ++i, data += size) {
-    if (run->io.direction == KVM_EXIT_IO_IN) ports_->Read(run->io.port, {data, size});
-    else ports_->Write(run->io.port, {data, size});
+    if (run->io.direction == KVM_EXIT_IO_IN)
+      ports_->Read(run->io.port, {data, size});
+    else
+      ports_->Write(run->io.port, {data, size});
   }
 }
 
 void VcpuThread::HandleMemory() {
   kvm_run* run = vcpu_.run();
   const uint32_t length = std::min<uint32_t>(run->mmio.len, sizeof(run->mmio.data));
-  if (run->mmio.is_write) memory_io_->Write(run->mmio.phys_addr, {run->mmio.data, length});
-  else memory_io_->Read(run->mmio.phys_addr, {run->mmio.data, length});
+  if (run->mmio.is_write)
+    memory_io_->Write(run->mmio.phys_addr, {run->mmio.data, length});
+  else
+    memory_io_->Read(run->mmio.phys_addr, {run->mmio.data, length});
 }
 
 void VcpuThread::Fail(OutcomeKind kind, std::string reason) {
@@ -142,16 +158,17 @@ std::string VcpuThread::DescribeRegisters() const {
       "r8  {:016x} r9  {:016x} r10 {:016x} r11 {:016x}\n"
       "r12 {:016x} r13 {:016x} r14 {:016x} r15 {:016x}\n"
       "cr0 {:016x} cr2 {:016x} cr3 {:016x} cr4 {:016x} efer {:x}\n",
-      id_, uint64_t{r.rip}, uint64_t{r.rflags}, uint64_t{r.rax}, uint64_t{r.rbx},
-      uint64_t{r.rcx}, uint64_t{r.rdx}, uint64_t{r.rsi}, uint64_t{r.rdi}, uint64_t{r.rbp},
-      uint64_t{r.rsp}, uint64_t{r.r8}, uint64_t{r.r9}, uint64_t{r.r10}, uint64_t{r.r11},
-      uint64_t{r.r12}, uint64_t{r.r13}, uint64_t{r.r14}, uint64_t{r.r15}, uint64_t{s.cr0},
-      uint64_t{s.cr2}, uint64_t{s.cr3}, uint64_t{s.cr4}, uint64_t{s.efer});
+      id_, uint64_t{r.rip}, uint64_t{r.rflags}, uint64_t{r.rax}, uint64_t{r.rbx}, uint64_t{r.rcx},
+      uint64_t{r.rdx}, uint64_t{r.rsi}, uint64_t{r.rdi}, uint64_t{r.rbp}, uint64_t{r.rsp},
+      uint64_t{r.r8}, uint64_t{r.r9}, uint64_t{r.r10}, uint64_t{r.r11}, uint64_t{r.r12},
+      uint64_t{r.r13}, uint64_t{r.r14}, uint64_t{r.r15}, uint64_t{s.cr0}, uint64_t{s.cr2},
+      uint64_t{s.cr3}, uint64_t{s.cr4}, uint64_t{s.efer});
   const auto segment = [&](const char* name, const kvm_segment& seg) {
-    out += fmt::format("{} {:04x} base {:016x} limit {:08x} type {:x} s {} dpl {} p {} l {} db {}\n",
-                       name, uint16_t{seg.selector}, uint64_t{seg.base}, uint32_t{seg.limit},
-                       unsigned{seg.type}, unsigned{seg.s}, unsigned{seg.dpl},
-                       unsigned{seg.present}, unsigned{seg.l}, unsigned{seg.db});
+    out +=
+        fmt::format("{} {:04x} base {:016x} limit {:08x} type {:x} s {} dpl {} p {} l {} db {}\n",
+                    name, uint16_t{seg.selector}, uint64_t{seg.base}, uint32_t{seg.limit},
+                    unsigned{seg.type}, unsigned{seg.s}, unsigned{seg.dpl}, unsigned{seg.present},
+                    unsigned{seg.l}, unsigned{seg.db});
   };
   segment("cs", s.cs);
   segment("ss", s.ss);

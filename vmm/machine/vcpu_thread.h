@@ -21,7 +21,10 @@ class VcpuThread {
   // `finish` may be called from the new thread, more than once.
   VcpuThread(Vcpu vcpu, uint32_t id, const Bus* ports, const Bus* memory_io,
              std::function<void(Outcome)> finish)
-      : vcpu_(std::move(vcpu)), id_(id), ports_(ports), memory_io_(memory_io),
+      : vcpu_(std::move(vcpu)),
+        id_(id),
+        ports_(ports),
+        memory_io_(memory_io),
         finish_(std::move(finish)) {}
   ~VcpuThread() { Stop(); }
   VcpuThread(const VcpuThread&) = delete;
