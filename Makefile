@@ -52,13 +52,16 @@ PACKAGES := \
 	liblzma-dev \
 	libssl3 \
 	liburing-dev \
+	libxxhash-dev \
 	libzstd-dev \
 	libzydis-dev \
 	ninja-build \
+	nlohmann-json3-dev \
 	pkgconf \
 	python3 \
 	sparse \
 	xz-utils \
+	zlib1g-dev \
 	zstd
 
 MACHINE := selftests/machine
