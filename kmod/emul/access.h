@@ -62,6 +62,9 @@ enum vlm_emul_result vlm_emul_load_system(struct vlm_emul *e, u8 sreg, u16 sel);
 /* port.c */
 enum vlm_emul_result vlm_emul_port_check(struct vlm_emul *e, u16 port, u32 size);
 
+/* sse.c: is this form with these prefixes one of those emulated? */
+bool vlm_emul_sse_known(const struct vlm_emul *e);
+
 /* Little-endian values in byte buffers. */
 static inline u64 vlm_emul_get_le(const void *buf, u32 size)
 {

@@ -260,7 +260,7 @@ static void decode_special_reg(struct vlm_emul *e, struct vlm_emul_operand *op,
 static void decode_operand(struct cursor *c, struct vlm_emul_operand *op, u32 spec)
 {
 	struct vlm_emul *e = c->e;
-	u8 size = e->flags & F_BYTE ? 1 : e->op_bytes;
+	u8 size = e->flags & I_BYTE ? 1 : e->op_bytes;
 	u8 native = vlm_emul_is64(e) ? 8 : 4;
 
 	switch ((enum vlm_emul_spec)spec) {
@@ -323,7 +323,7 @@ static void decode_operand(struct cursor *c, struct vlm_emul_operand *op, u32 sp
 		set_imm(op, take(c, size), size);
 		break;
 	case S_J: {
-		u8 width = e->flags & F_BYTE ? 1 : e->op_bytes == 8 ? 4 : e->op_bytes;
+		u8 width = e->flags & I_BYTE ? 1 : e->op_bytes == 8 ? 4 : e->op_bytes;
 
 		set_imm(op, vlm_emul_sext(take(c, width), width), e->op_bytes);
 		break;
@@ -370,9 +370,11 @@ static enum vlm_emul_result check_form(struct vlm_emul *e)
 {
 	if (!e->op->exec)
 		return VLM_EMUL_UNHANDLED;
-	if ((e->flags & F_NO_PREFIX) && (e->opsize_prefix || e->rep))
+	if ((e->flags & I_NO_PREFIX) && (e->opsize_prefix || e->rep))
 		return VLM_EMUL_UNHANDLED;
-	if ((e->flags & F_NO_REP) && e->rep)
+	if ((e->flags & I_NO_REP) && e->rep)
+		return VLM_EMUL_UNHANDLED;
+	if ((e->flags & I_SSE) && !vlm_emul_sse_known(e))
 		return VLM_EMUL_UNHANDLED;
 	/* 0F 01 with a register operand: VMX, XGETBV, SWAPGS and others. */
 	if (e->map && e->opcode == 1 && e->modrm >> 6 == 3 && (e->modrm >> 3 & 5) != 4)
@@ -380,15 +382,17 @@ static enum vlm_emul_result check_form(struct vlm_emul *e)
 	/* LES and LDS with a register operand are VEX prefixes. */
 	if (!e->map && (e->opcode & 0xfe) == 0xc4 && e->modrm >> 6 == 3)
 		return VLM_EMUL_UNHANDLED;
+	if ((e->flags & I_DWORD) && e->op_bytes == 2)
+		e->op_bytes = 4;
 	if (vlm_emul_is64(e)) {
 		/* C4, C5, 62 and the like mean something else there. */
-		if (e->flags & F_NO64)
+		if (e->flags & I_NO64)
 			return VLM_EMUL_UNHANDLED;
-		if (e->flags & F_NEAR64)
+		if (e->flags & I_NEAR64)
 			e->op_bytes = 8;
-		else if ((e->flags & F_DEF64) && e->op_bytes == 4)
+		else if ((e->flags & I_DEF64) && e->op_bytes == 4)
 			e->op_bytes = 8;
-	} else if (e->flags & F_ONLY64) {
+	} else if (e->flags & I_ONLY64) {
 		return VLM_EMUL_UNHANDLED;
 	}
 	return VLM_EMUL_DONE;
@@ -435,7 +439,7 @@ enum vlm_emul_result vlm_emul_decode(struct vlm_emul *e)
 		return c.failed;
 	e->op = decode_opcode(&c, b);
 	e->flags = e->op->flags;
-	if (e->flags & F_MODRM) {
+	if (e->flags & I_MODRM) {
 		e->has_modrm = true;
 		e->modrm = take(&c, 1);
 	}
@@ -458,7 +462,7 @@ enum vlm_emul_result vlm_emul_decode(struct vlm_emul *e)
 	e->next_rip = e->rip + e->len;
 	if (!vlm_emul_is64(e))
 		e->next_rip = (u32)e->next_rip;
-	if (e->lock && (!(e->flags & F_LOCK) || e->dst.kind != VLM_EMUL_OP_MEM))
+	if (e->lock && (!(e->flags & I_LOCK) || e->dst.kind != VLM_EMUL_OP_MEM))
 		return vlm_emul_ud(e);
 	return VLM_EMUL_DONE;
 }

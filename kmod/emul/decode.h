@@ -44,21 +44,23 @@ enum vlm_emul_spec {
 #define OPS(d, s)	(OP_DST(d) | OP_SRC(s))
 #define OPS3(d, s, t)	(OP_DST(d) | OP_SRC(s) | OP_SRC2(t))
 
-#define F_MODRM		(1u << 15)
-#define F_BYTE		(1u << 16)	/* operands are 8 bits wide */
-#define F_LOCK		(1u << 17)	/* LOCK is legal if dst is memory */
-#define F_WRITE_ONLY	(1u << 18)	/* dst is not loaded */
-#define F_READ_ONLY	(1u << 19)	/* dst is not stored */
-#define F_RAW		(1u << 20)	/* the handler loads and stores by itself */
-#define F_DEF64		(1u << 21)	/* 64-bit operands by default in LONG64 */
-#define F_NEAR64	(1u << 22)	/* always 64-bit operands in LONG64 */
-#define F_NO64		(1u << 23)	/* #UD in LONG64 */
-#define F_ONLY64	(1u << 24)	/* another instruction outside LONG64 */
-#define F_CPL0		(1u << 25)	/* #GP(0) unless CPL is 0 */
-#define F_PROT		(1u << 26)	/* #UD in REAL and VM86 */
-#define F_STRING	(1u << 27)	/* repeated by F2 and F3 */
-#define F_NO_PREFIX	(1u << 28)	/* 66, F2 and F3 select other instructions */
-#define F_NO_REP	(1u << 29)	/* F2 and F3 select other instructions */
+#define I_MODRM		(1u << 15)
+#define I_BYTE		(1u << 16)	/* operands are 8 bits wide */
+#define I_LOCK		(1u << 17)	/* LOCK is legal if dst is memory */
+#define I_WRITE_ONLY	(1u << 18)	/* dst is not loaded */
+#define I_READ_ONLY	(1u << 19)	/* dst is not stored */
+#define I_RAW		(1u << 20)	/* the handler loads and stores by itself */
+#define I_DEF64		(1u << 21)	/* 64-bit operands by default in LONG64 */
+#define I_NEAR64	(1u << 22)	/* always 64-bit operands in LONG64 */
+#define I_NO64		(1u << 23)	/* #UD in LONG64 */
+#define I_ONLY64	(1u << 24)	/* another instruction outside LONG64 */
+#define I_CPL0		(1u << 25)	/* #GP(0) unless CPL is 0 */
+#define I_PROT		(1u << 26)	/* #UD in REAL and VM86 */
+#define I_STRING	(1u << 27)	/* repeated by F2 and F3 */
+#define I_NO_PREFIX	(1u << 28)	/* 66, F2 and F3 select other instructions */
+#define I_NO_REP	(1u << 29)	/* F2 and F3 select other instructions */
+#define I_DWORD		(1u << 31)	/* operands are 32 or 64 bits wide in all modes */
+#define I_SSE		(1u << 30)	/* sse.c knows which prefixes it understands */
 
 struct vlm_emul_opcode {
 	enum vlm_emul_result (*exec)(struct vlm_emul *e);

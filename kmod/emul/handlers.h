@@ -2,7 +2,7 @@
 /*
  * Instruction handlers, one per table entry or family of entries.
  *
- * A handler finds its operands loaded (unless F_RAW), leaves the result in
+ * A handler finds its operands loaded (unless I_RAW), leaves the result in
  * e->dst.val, registers in e->work[] and flags in e->new_rflags.  Services with
  * effects are called last.
  */

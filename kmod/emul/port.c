@@ -41,7 +41,7 @@ enum vlm_emul_result vlm_emul_port_check(struct vlm_emul *e, u16 port, u32 size)
 
 static u32 width(const struct vlm_emul *e)
 {
-	if (e->flags & F_BYTE)
+	if (e->flags & I_BYTE)
 		return 1;
 	return e->op_bytes == 8 ? 4 : e->op_bytes;
 }

@@ -94,14 +94,14 @@ enum vlm_emul_result vlm_emul_repeat(struct vlm_emul *e, vlm_emul_step *step, bo
 /* Operands that the handler wants loaded, in the order that faults are due. */
 static enum vlm_emul_result load_operands(struct vlm_emul *e)
 {
-	u32 acc = e->flags & F_READ_ONLY ? 0 : VLM_EMUL_ACC_WRITE;
+	u32 acc = e->flags & I_READ_ONLY ? 0 : VLM_EMUL_ACC_WRITE;
 	enum vlm_emul_result r;
 
 	r = vlm_emul_load(e, &e->src, 0);
 	if (r != VLM_EMUL_DONE)
 		return r;
 	r = vlm_emul_load(e, &e->src2, 0);
-	if (r != VLM_EMUL_DONE || (e->flags & F_WRITE_ONLY))
+	if (r != VLM_EMUL_DONE || (e->flags & I_WRITE_ONLY))
 		return r;
 	r = vlm_emul_load(e, &e->dst, acc);
 	e->dst_old = e->dst.val;
@@ -112,17 +112,17 @@ static enum vlm_emul_result execute(struct vlm_emul *e)
 {
 	enum vlm_emul_result r;
 
-	if ((e->flags & F_PROT) && !vlm_emul_is_prot(e))
+	if ((e->flags & I_PROT) && !vlm_emul_is_prot(e))
 		return vlm_emul_ud(e);
-	if ((e->flags & F_CPL0) && e->cpl)
+	if ((e->flags & I_CPL0) && e->cpl)
 		return vlm_emul_gp(e, 0);
-	if (e->flags & F_RAW)
+	if (e->flags & I_RAW)
 		return e->op->exec(e);
 	r = load_operands(e);
 	if (r != VLM_EMUL_DONE)
 		return r;
 	r = e->op->exec(e);
-	if (r != VLM_EMUL_DONE || (e->flags & F_READ_ONLY))
+	if (r != VLM_EMUL_DONE || (e->flags & I_READ_ONLY))
 		return r;
 	return vlm_emul_store(e, &e->dst);
 }

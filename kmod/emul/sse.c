@@ -47,6 +47,16 @@ static bool sse_form(const struct vlm_emul *e, u32 *size, bool *aligned)
 	return false;
 }
 
+bool vlm_emul_sse_known(const struct vlm_emul *e)
+{
+	bool aligned;
+	u32 size;
+
+	if (e->opcode == 0x6e || e->opcode == 0x7e)
+		return !e->rep && e->opsize_prefix;
+	return sse_form(e, &size, &aligned);
+}
+
 static bool high_half(const struct vlm_emul *e)
 {
 	return (e->opcode & 0xfe) == 0x16;
@@ -133,8 +143,6 @@ HANDLER(movd)
 	enum vlm_emul_result r;
 	u8 val[16];
 
-	if (e->rep || !e->opsize_prefix)
-		return VLM_EMUL_UNHANDLED;
 	rm->size = e->rex & 8 ? 8 : 4;
 	rm->high8 = false;
 	r = sse_check(e);

@@ -6,7 +6,7 @@
 
 static u32 width(const struct vlm_emul *e)
 {
-	return e->flags & F_BYTE ? 1 : e->op_bytes;
+	return e->flags & I_BYTE ? 1 : e->op_bytes;
 }
 
 static u8 source_seg(const struct vlm_emul *e)

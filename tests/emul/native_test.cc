@@ -394,11 +394,11 @@ class NativeTest : public ::testing::Test {
   std::vector<uint8_t> code_;
 };
 
-TEST_F(NativeTest, IntegerForms64) { RunForms(false, 150); }
+TEST_F(NativeTest, IntegerForms64) { RunForms(false, 100); }
 
 TEST_F(NativeTest, IntegerForms32) {
   if (!cpu_.CanCompat()) GTEST_SKIP() << "no 32-bit code segment here";
-  RunForms(true, 150);
+  RunForms(true, 100);
 }
 
 TEST_F(NativeTest, BitStringsInMemory) {
@@ -420,7 +420,7 @@ TEST_F(NativeTest, BitStringsInMemory) {
 
 TEST_F(NativeTest, Strings) {
   static constexpr uint8_t kOps[] = {0xa4, 0xa5, 0xa6, 0xa7, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf};
-  for (int i = 0; i < 12000 && !HasFailure(); i++) {
+  for (int i = 0; i < 8000 && !HasFailure(); i++) {
     const bool compat = cpu_.CanCompat() && OneIn(3);
     code_.clear();
     FillState(compat);
