@@ -119,13 +119,13 @@ static void emergency_callback(void)
 }
 
 /* Suspend: the boot CPU alone is left, IRQs are off. */
-static int vmx_suspend(void)
+static int suspend_boot_cpu(void)
 {
 	cpu_off();
 	return 0;
 }
 
-static void vmx_resume(void)
+static void resume_boot_cpu(void)
 {
 	WARN_ON_ONCE(cpu_on());
 }
@@ -136,13 +136,13 @@ static void shutdown_cpu(void *unused)
 }
 
 /* Reboot, power-off, kexec. Tasks may still run guests: their VMX instructions fault. */
-static void vmx_shutdown(void)
+static void shut_down(void)
 {
 	WRITE_ONCE(vlm_vmx_vanishing, true);
 	on_each_cpu(shutdown_cpu, NULL, 1);
 }
 
-VLM_COMPAT_SYSCORE(vlm_syscore, vmx_suspend, vmx_resume, vmx_shutdown);
+VLM_COMPAT_SYSCORE(vlm_syscore, suspend_boot_cpu, resume_boot_cpu, shut_down);
 
 static void free_regions(void)
 {
