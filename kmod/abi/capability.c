@@ -10,7 +10,6 @@
 #include <linux/kvm.h>
 
 #include "../irqchip/irqchip.h"
-#include "../mmu/memslot.h"
 #include "../vcpu/vcpu.h"
 #include "../vm/vm.h"
 #include "call.h"
@@ -47,6 +46,9 @@ static const struct capability capabilities[] = {
 	{ KVM_CAP_IRQ_ROUTING, VLM_MAX_IRQ_ROUTES },
 	{ KVM_CAP_IRQ_INJECT_STATUS, 1 },
 	{ KVM_CAP_SIGNAL_MSI, 1 },
+	{ KVM_CAP_IRQFD, 1 },
+	{ KVM_CAP_IRQFD_RESAMPLE, 1 },
+	{ KVM_CAP_REINJECT_CONTROL, 1 },
 	{ KVM_CAP_PIT, 1 },
 	{ KVM_CAP_PIT2, 1 },
 	{ KVM_CAP_PIT_STATE2, 1 },

@@ -175,6 +175,21 @@ static long signal_msi(struct vlm_call *call)
 	return vlm_irqchip_signal_msi(call->vm, call->data);
 }
 
+static long irqfd(struct vlm_call *call)
+{
+	return vlm_irqchip_irqfd(call->vm, call->data);
+}
+
+/* The number of this command carries no size, so the struct is copied here. */
+static long reinject_control(struct vlm_call *call)
+{
+	struct kvm_reinject_control control;
+
+	if (copy_from_user(&control, vlm_call_user(call), sizeof(control)))
+		return -EFAULT;
+	return vlm_pit_set_reinject(call->vm, control.pit_reinject);
+}
+
 static long set_boot_cpu_id(struct vlm_call *call)
 {
 	return vlm_vm_set_boot_cpu_id(call->vm, call->arg);
@@ -216,6 +231,8 @@ const struct vlm_ioctl vlm_vm_ioctls[] = {
 	{ KVM_GET_PIT2, VLM_OUT | VLM_LOCK_VM, get_pit2 },
 	{ KVM_SET_PIT2, VLM_IN | VLM_LOCK_VM, set_pit2 },
 	{ KVM_SET_GSI_ROUTING, VLM_IN, set_gsi_routing },
+	{ KVM_IRQFD, VLM_IN, irqfd },
+	{ KVM_REINJECT_CONTROL, 0, reinject_control },
 	{ KVM_SET_BOOT_CPU_ID, 0, set_boot_cpu_id },
 	{ KVM_GET_CLOCK, VLM_OUT, get_clock },
 	{ KVM_SET_CLOCK, VLM_IN, set_clock },

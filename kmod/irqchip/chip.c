@@ -41,6 +41,7 @@ int vlm_irqchip_create(struct vlm_vm *vm)
 	if (!chip)
 		return -ENOMEM;
 	chip->vm = vm;
+	vlm_irqfd_init(chip);
 	vlm_pic_init(&chip->pic, vm);
 	vlm_ioapic_init(&chip->ioapic, vm);
 	err = vlm_gsi_init(chip);
@@ -65,6 +66,7 @@ static void chip_destroy(struct vlm_vm *vm)
 
 	if (!chip)
 		return;
+	vlm_irqfd_destroy(chip);
 	vlm_pit_destroy(chip);
 	vm->irqchip = NULL;
 	chip_free(chip);
@@ -143,10 +145,14 @@ static const struct vlm_irqchip_ops ops = {
 
 int vlm_irqchip_module_init(void)
 {
-	vlm_vm_set_irqchip_ops(&ops);
-	return 0;
+	int err = vlm_irqfd_module_init();
+
+	if (!err)
+		vlm_vm_set_irqchip_ops(&ops);
+	return err;
 }
 
 void vlm_irqchip_module_exit(void)
 {
+	vlm_irqfd_module_exit();
 }

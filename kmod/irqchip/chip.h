@@ -75,6 +75,8 @@ struct vlm_routing;
  * struct vlm_irqchip - the in-kernel interrupt hardware of one machine
  * @pit:	l  read with smp_load_acquire
  * @routing:	replaced as a whole under vm->lock; RCU readers
+ * @irqfds:	eventfds bound to GSIs, see irqfd.c. @lock: the lists, in any context;
+ *		@mutex: binding and unbinding, taken first; @resample has RCU readers
  */
 struct vlm_irqchip {
 	struct vlm_vm *vm;
@@ -82,6 +84,12 @@ struct vlm_irqchip {
 	struct vlm_ioapic ioapic;
 	struct vlm_pit *pit;
 	struct vlm_routing __rcu *routing;
+	struct {
+		struct mutex mutex;
+		spinlock_t lock;
+		struct list_head list;
+		struct list_head resample;
+	} irqfds;
 };
 
 static inline struct vlm_irqchip *vlm_vm_irqchip(struct vlm_vm *vm)
@@ -137,8 +145,21 @@ void vlm_gsi_destroy(struct vlm_irqchip *chip);
  * coalesced, -1 when all were masked or none exists. Any context.
  */
 int vlm_gsi_set(struct vlm_irqchip *chip, u32 gsi, enum vlm_irq_source source, int level);
+/* Does @gsi drive one of @pins of @chip_id (KVM_IRQCHIP_*)? Any context. */
+bool vlm_gsi_reaches(struct vlm_irqchip *chip, u32 gsi, u32 chip_id, u32 pins);
 /* Decode an MSI. */
 void vlm_msi_decode(u32 address_lo, u32 address_hi, u32 data, struct vlm_apic_msg *msg);
+
+/* irqfd.c */
+int vlm_irqfd_module_init(void);
+void vlm_irqfd_module_exit(void);
+void vlm_irqfd_init(struct vlm_irqchip *chip);
+void vlm_irqfd_destroy(struct vlm_irqchip *chip);
+/*
+ * The guest ended interrupts of @pins of @chip_id: lower what resampling irqfds
+ * raised there, and tell them. No chip's lock is held.
+ */
+void vlm_irqfd_resample(struct vlm_irqchip *chip, u32 chip_id, u32 pins);
 
 /* pit.c */
 void vlm_pit_destroy(struct vlm_irqchip *chip);

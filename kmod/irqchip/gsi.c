@@ -243,3 +243,23 @@ int vlm_gsi_set(struct vlm_irqchip *chip, u32 gsi, enum vlm_irq_source source, i
 	rcu_read_unlock();
 	return result;
 }
+
+bool vlm_gsi_reaches(struct vlm_irqchip *chip, u32 gsi, u32 chip_id, u32 pins)
+{
+	const struct vlm_routing *t;
+	bool found = false;
+	u32 i;
+
+	rcu_read_lock();
+	t = rcu_dereference(chip->routing);
+	if (t && gsi < t->nr_gsis) {
+		for (i = t->first[gsi]; i < t->first[gsi + 1]; i++) {
+			const struct route *r = &t->routes[i];
+
+			found |= r->type == KVM_IRQ_ROUTING_IRQCHIP && r->chip == chip_id &&
+				 (pins & BIT(r->pin));
+		}
+	}
+	rcu_read_unlock();
+	return found;
+}

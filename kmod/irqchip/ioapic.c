@@ -37,9 +37,17 @@ void vlm_ioapic_eoi(struct vlm_ioapic *io, u8 vector)
 {
 	unsigned long flags;
 	bool storm;
+	u32 pins;
 
 	spin_lock_irqsave(&io->lock, flags);
-	storm = vlm_ioapic_regs_eoi(&io->regs, vector);
+	pins = vlm_ioapic_regs_eoi(&io->regs, vector);
+	spin_unlock_irqrestore(&io->lock, flags);
+	if (!pins)
+		return;
+	vlm_irqfd_resample(container_of(io, struct vlm_irqchip, ioapic),
+			   KVM_IRQCHIP_IOAPIC, pins);
+	spin_lock_irqsave(&io->lock, flags);
+	storm = vlm_ioapic_regs_continue(&io->regs, pins);
 	spin_unlock_irqrestore(&io->lock, flags);
 	if (storm)
 		schedule_delayed_work(&io->redeliver, STORM_REST_JIFFIES);

@@ -142,9 +142,9 @@ void vlm_ioapic_regs_write(struct vlm_ioapic_regs *r, u32 off, u32 len, const vo
 		write_index(r, val);
 }
 
-bool vlm_ioapic_regs_eoi(struct vlm_ioapic_regs *r, u8 vector)
+u32 vlm_ioapic_regs_eoi(struct vlm_ioapic_regs *r, u8 vector)
 {
-	bool storm = false;
+	u32 pins = 0;
 	u32 pin;
 
 	for (pin = 0; pin < VLM_IOAPIC_PINS; pin++) {
@@ -154,7 +154,23 @@ bool vlm_ioapic_regs_eoi(struct vlm_ioapic_regs *r, u8 vector)
 		    !(entry & VLM_REDIR_REMOTE_IRR))
 			continue;
 		r->redir[pin] &= ~VLM_REDIR_REMOTE_IRR;
-		if ((entry & VLM_REDIR_MASKED) || !(r->lines & 1u << pin)) {
+		pins |= 1u << pin;
+	}
+	return pins;
+}
+
+bool vlm_ioapic_regs_continue(struct vlm_ioapic_regs *r, u32 pins)
+{
+	bool storm = false;
+	u32 pin;
+
+	for (pin = 0; pin < VLM_IOAPIC_PINS; pin++) {
+		u64 entry = r->redir[pin];
+
+		if (!(pins & 1u << pin))
+			continue;
+		if ((entry & VLM_REDIR_MASKED) || !(entry & VLM_REDIR_LEVEL) ||
+		    !(r->lines & 1u << pin)) {
 			r->streak[pin] = 0;
 			continue;
 		}

@@ -57,10 +57,16 @@ int vlm_ioapic_regs_set_line(struct vlm_ioapic_regs *r, u32 pin, int level);
 void vlm_ioapic_regs_read(struct vlm_ioapic_regs *r, u32 off, u32 len, void *data);
 void vlm_ioapic_regs_write(struct vlm_ioapic_regs *r, u32 off, u32 len, const void *data);
 /*
- * A local APIC finished @vector. True if a pin storms: call
- * vlm_ioapic_regs_redeliver() some milliseconds later.
+ * A local APIC finished @vector: take the pins that it served out of service and
+ * return them as a mask. Then lower the lines whose devices are satisfied, and call
+ * vlm_ioapic_regs_continue() with the mask.
  */
-bool vlm_ioapic_regs_eoi(struct vlm_ioapic_regs *r, u8 vector);
+u32 vlm_ioapic_regs_eoi(struct vlm_ioapic_regs *r, u8 vector);
+/*
+ * Send again those of @pins that are asserted still. True if one of them storms:
+ * call vlm_ioapic_regs_redeliver() some milliseconds later.
+ */
+bool vlm_ioapic_regs_continue(struct vlm_ioapic_regs *r, u32 pins);
 /* Send every level-triggered pin that is asserted, unmasked and not in service. */
 void vlm_ioapic_regs_redeliver(struct vlm_ioapic_regs *r);
 void vlm_ioapic_regs_save(const struct vlm_ioapic_regs *r, struct kvm_ioapic_state *s);

@@ -39,6 +39,11 @@ int vlm_irqchip_set_routing(struct vlm_vm *vm, const struct kvm_irq_routing_entr
  * already, -1 without a destination; -EINVAL without irqchip or for unknown flags.
  */
 int vlm_irqchip_signal_msi(struct vlm_vm *vm, const struct kvm_msi *msi);
+/*
+ * KVM_IRQFD. No lock held. -EINVAL (unknown flags, no irqchip, not an eventfd), -EBADF,
+ * -EBUSY (bound already), -ENOMEM. To unbind what is not bound is no error.
+ */
+int vlm_irqchip_irqfd(struct vlm_vm *vm, const struct kvm_irqfd *args);
 /* A local APIC broadcast the EOI of @vector of a level-triggered interrupt. vCPU thread. */
 void vlm_irqchip_eoi(struct vlm_vm *vm, u8 vector);
 
@@ -54,7 +59,11 @@ u64 vlm_lapic_base(struct vlm_vcpu_head *v);			/* IA32_APIC_BASE */
 int vlm_lapic_set_base(struct vlm_vcpu_head *v, u64 base, bool host);
 u64 vlm_lapic_cr8(struct vlm_vcpu_head *v);			/* TPR bits 7:4 */
 void vlm_lapic_set_cr8(struct vlm_vcpu_head *v, u64 cr8);
-/* True if the xAPIC page is enabled and @gpa lies in it. */
+/*
+ * True if an access to @gpa ends at the local APIC: it lies in the page that
+ * IA32_APIC_BASE names. In other modes than xAPIC, too, unless user space disabled
+ * KVM_X86_QUIRK_LAPIC_MMIO_HOLE; reads are all ones then, writes are lost.
+ */
 bool vlm_lapic_claims(struct vlm_vcpu_head *v, u64 gpa);
 void vlm_lapic_mmio_read(struct vlm_vcpu_head *v, u64 gpa, u32 len, void *data);
 void vlm_lapic_mmio_write(struct vlm_vcpu_head *v, u64 gpa, u32 len, const void *data);

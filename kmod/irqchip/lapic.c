@@ -182,20 +182,26 @@ void vlm_lapic_set_cr8(struct vlm_vcpu_head *v, u64 cr8)
 	vlm_request_set(v, VLM_REQ_EVENT);
 }
 
+static bool is_xapic(const struct vlm_lapic *l)
+{
+	return vlm_lapic_is_hw_enabled(&l->regs) && !vlm_lapic_is_x2apic(&l->regs);
+}
+
 bool vlm_lapic_claims(struct vlm_vcpu_head *v, u64 gpa)
 {
 	struct vlm_lapic *l = v->lapic;
 
-	if (!l || !vlm_lapic_is_hw_enabled(&l->regs) || vlm_lapic_is_x2apic(&l->regs))
+	if (!l || (gpa & ~(u64)(VLM_LAPIC_PAGE_BYTES - 1)) != (l->regs.base & VLM_APIC_BASE_ADDR))
 		return false;
-	return (gpa & ~(u64)(VLM_LAPIC_PAGE_BYTES - 1)) == (l->regs.base & VLM_APIC_BASE_ADDR);
+	/* Where there is no xAPIC page, KVM by default leaves a hole that nobody answers. */
+	return is_xapic(l) || !(v->vm->disabled_quirks & KVM_X86_QUIRK_LAPIC_MMIO_HOLE);
 }
 
 void vlm_lapic_mmio_read(struct vlm_vcpu_head *v, u64 gpa, u32 len, void *data)
 {
 	u32 off = gpa & (VLM_LAPIC_PAGE_BYTES - 1);
 
-	if (!v->lapic) {
+	if (!v->lapic || !is_xapic(v->lapic)) {
 		memset(data, 0xff, len);
 		return;
 	}
@@ -210,7 +216,7 @@ void vlm_lapic_mmio_write(struct vlm_vcpu_head *v, u64 gpa, u32 len, const void 
 	struct vlm_lapic_fx fx = { 0 };
 	struct vlm_lapic *l = v->lapic;
 
-	if (!l)
+	if (!l || !is_xapic(l))
 		return;
 	if (vlm_lapic_is_timer_reg(off))
 		hrtimer_cancel(&l->timer);

@@ -43,11 +43,18 @@ static void lock_pic(struct vlm_pic *pic, unsigned long *flags, bool *was)
 static void unlock_pic(struct vlm_pic *pic, unsigned long flags, bool was)
 	__releases(&pic->lock)
 {
+	struct vlm_irqchip *chip = container_of(pic, struct vlm_irqchip, pic);
 	bool rose = pic->regs.output && !was;
+	u16 ended = pic->regs.ended;
 
+	pic->regs.ended = 0;
 	spin_unlock_irqrestore(&pic->lock, flags);
 	if (rose)
 		raise_output(pic->vm);
+	if (ended) {
+		vlm_irqfd_resample(chip, KVM_IRQCHIP_PIC_MASTER, ended & 0xff);
+		vlm_irqfd_resample(chip, KVM_IRQCHIP_PIC_SLAVE, ended >> 8);
+	}
 }
 
 int vlm_pic_set_line(struct vlm_pic *pic, u32 pin, enum vlm_irq_source source, int level)
@@ -84,18 +91,15 @@ int vlm_pic_peek(struct vlm_pic *pic)
 
 int vlm_pic_ack(struct vlm_pic *pic)
 {
-	int vector = -1;
 	unsigned long flags;
-	bool again;
+	int vector = -1;
+	bool was;
 
-	spin_lock_irqsave(&pic->lock, flags);
-	if (pic->regs.output)
+	lock_pic(pic, &flags, &was);
+	if (was)
 		vector = vlm_pic_regs_ack(&pic->regs);
 	/* INT drops during the cycle: what is pending still, as in automatic EOI, rises anew. */
-	again = vector >= 0 && pic->regs.output;
-	spin_unlock_irqrestore(&pic->lock, flags);
-	if (again)
-		raise_output(pic->vm);
+	unlock_pic(pic, flags, false);
 	return vector;
 }
 

@@ -92,17 +92,28 @@ int vlm_pic_regs_set_line(struct vlm_pic_regs *p, u32 pin, int level)
 	return c->imr & mask ? -1 : result;
 }
 
-/* The chip's part in an acknowledge cycle or a poll. */
-static void begin_service(struct kvm_pic_state *c, u32 irq)
+static void end_service(struct vlm_pic_regs *p, u32 nr, u32 irq, bool rotate)
 {
+	struct kvm_pic_state *c = &p->chip[nr];
+
+	c->isr &= (u8)~(1u << irq);
+	if (rotate)
+		c->priority_add = (irq + 1) & 7;
+	p->ended |= (u16)(1u << (nr * 8 + irq));
+}
+
+/* The chip's part in an acknowledge cycle or a poll. */
+static void begin_service(struct vlm_pic_regs *p, u32 nr, u32 irq)
+{
+	struct kvm_pic_state *c = &p->chip[nr];
 	u8 mask = (u8)(1u << irq);
 
-	if (!c->auto_eoi)
-		c->isr |= mask;
-	else if (c->rotate_on_auto_eoi)
-		c->priority_add = (irq + 1) & 7;
 	if (!(c->elcr & mask))
 		c->irr &= (u8)~mask;
+	if (c->auto_eoi)
+		end_service(p, nr, irq, c->rotate_on_auto_eoi);
+	else
+		c->isr |= mask;
 }
 
 static int vector_of(const struct kvm_pic_state *c, int irq)
@@ -127,11 +138,11 @@ int vlm_pic_regs_ack(struct vlm_pic_regs *p)
 	int vector;
 
 	if (irq >= 0)
-		begin_service(&p->chip[0], (u32)irq);
+		begin_service(p, 0, (u32)irq);
 	if (irq == CASCADE) {
 		irq = request(p, 1);
 		if (irq >= 0)
-			begin_service(&p->chip[1], (u32)irq);
+			begin_service(p, 1, (u32)irq);
 		vector = vector_of(&p->chip[1], irq);
 	} else {
 		vector = vector_of(&p->chip[0], irq);
@@ -140,16 +151,10 @@ int vlm_pic_regs_ack(struct vlm_pic_regs *p)
 	return vector;
 }
 
-static void end_service(struct kvm_pic_state *c, u32 irq, bool rotate)
-{
-	c->isr &= (u8)~(1u << irq);
-	if (rotate)
-		c->priority_add = (irq + 1) & 7;
-}
-
 /* OCW2: end of interrupt and rotation of priorities. */
-static void write_ocw2(struct kvm_pic_state *c, u8 val)
+static void write_ocw2(struct vlm_pic_regs *p, u32 nr, u8 val)
 {
+	struct kvm_pic_state *c = &p->chip[nr];
 	u8 candidates = c->isr;
 	u32 level = val & 7;
 	u32 first;
@@ -165,11 +170,11 @@ static void write_ocw2(struct kvm_pic_state *c, u8 val)
 			candidates = (u8)(candidates & ~c->imr);
 		first = rank(c, candidates);
 		if (first < 8)
-			end_service(c, (first + c->priority_add) & 7, val >> 7);
+			end_service(p, nr, (first + c->priority_add) & 7, val >> 7);
 		break;
 	case 3:	/* specific EOI */
 	case 7:	/* and rotate */
-		end_service(c, level, val >> 7);
+		end_service(p, nr, level, val >> 7);
 		break;
 	case 6:	/* set priority: @level becomes the lowest */
 		c->priority_add = (level + 1) & 7;
@@ -177,13 +182,16 @@ static void write_ocw2(struct kvm_pic_state *c, u8 val)
 	}
 }
 
-static void write_command(struct kvm_pic_state *c, u8 val)
+static void write_command(struct vlm_pic_regs *p, u32 nr, u8 val)
 {
+	struct kvm_pic_state *c = &p->chip[nr];
+
 	if (val & 0x10) {	/* ICW1 */
 		c->init4 = val & 1;
 		/* Edge requests are forgotten; what is level-triggered stays. */
 		c->irr &= c->elcr;
 		c->imr = 0;
+		p->ended |= (u16)(c->isr << nr * 8);
 		c->isr = 0;
 		c->priority_add = 0;
 		c->special_mask = 0;
@@ -203,7 +211,7 @@ static void write_command(struct kvm_pic_state *c, u8 val)
 		if (val & 0x40)
 			c->special_mask = (val >> 5) & 1;
 	} else {
-		write_ocw2(c, val);
+		write_ocw2(p, nr, val);
 	}
 }
 
@@ -235,7 +243,7 @@ static u8 poll(struct vlm_pic_regs *p, u32 nr)
 	p->chip[nr].poll = 0;
 	if (irq < 0)
 		return 0;
-	begin_service(&p->chip[nr], (u32)irq);
+	begin_service(p, nr, (u32)irq);
 	update(p);
 	return (u8)(0x80 | irq);
 }
@@ -267,7 +275,7 @@ void vlm_pic_regs_write(struct vlm_pic_regs *p, u16 port, u8 val)
 	switch (port) {
 	case 0x20:
 	case 0xa0:
-		write_command(&p->chip[port == 0xa0], val);
+		write_command(p, port == 0xa0, val);
 		break;
 	case 0x21:
 	case 0xa1:

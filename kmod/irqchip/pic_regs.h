@@ -16,10 +16,12 @@
  *		the inputs, @irr the requests, and the master's request 2 follows the
  *		slave's output
  * @output:	level of the master's INT pin; valid after every function below
+ * @ended:	inputs whose service ended since somebody cleared this
  */
 struct vlm_pic_regs {
 	struct kvm_pic_state chip[2];
 	bool output;
+	u16 ended;
 };
 
 void vlm_pic_regs_reset(struct vlm_pic_regs *p);

@@ -57,6 +57,10 @@ class Ioapic {
   void SetEntry(uint32_t pin, uint64_t entry);
   uint64_t Entry(uint32_t pin);
   int Line(uint32_t pin, int level) { return vlm_ioapic_regs_set_line(regs(), pin, level); }
+  // End of interrupt without a device in between. True for a storm.
+  bool Eoi(uint8_t vector) {
+    return vlm_ioapic_regs_continue(regs(), vlm_ioapic_regs_eoi(regs(), vector));
+  }
   // Messages since the last call.
   std::vector<vlm_apic_msg> TakeSent();
 

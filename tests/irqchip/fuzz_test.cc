@@ -150,7 +150,7 @@ TEST_F(Fuzz, Ioapic) {
         io.Line(Below(30), Below(2) != 0);
         break;
       case 4:
-        vlm_ioapic_regs_eoi(io.regs(), static_cast<uint8_t>(data));
+        io.Eoi(static_cast<uint8_t>(data));
         break;
       case 5:
         if (!Below(16)) {

@@ -98,19 +98,39 @@ TEST(IoapicLevel, RemoteIrrUntilEoi) {
   EXPECT_EQ(-1, io.Line(9, 1));
   EXPECT_TRUE(io.TakeSent().empty());
   // Still asserted at EOI: again.
-  EXPECT_FALSE(vlm_ioapic_regs_eoi(io.regs(), 0x39));
+  EXPECT_FALSE(io.Eoi(0x39));
   EXPECT_EQ(1u, io.TakeSent().size());
   io.Line(9, 0);
-  EXPECT_FALSE(vlm_ioapic_regs_eoi(io.regs(), 0x39));
+  EXPECT_FALSE(io.Eoi(0x39));
   EXPECT_TRUE(io.TakeSent().empty());
   EXPECT_FALSE(io.Entry(9) & VLM_REDIR_REMOTE_IRR);
+}
+
+TEST(IoapicLevel, LineLoweredBetweenEndAndContinue) {
+  Ioapic io;
+  io.SetEntry(9, VLM_REDIR_LEVEL | 0x39);
+  io.Line(9, 1);
+  io.TakeSent();
+  uint32_t pins = vlm_ioapic_regs_eoi(io.regs(), 0x39);
+  EXPECT_EQ(1u << 9, pins);
+  io.Line(9, 0);
+  EXPECT_FALSE(vlm_ioapic_regs_continue(io.regs(), pins));
+  EXPECT_TRUE(io.TakeSent().empty());
+  // Raised again in between: sent by the rise, not twice.
+  io.Line(9, 1);
+  pins = vlm_ioapic_regs_eoi(io.regs(), 0x39);
+  io.Line(9, 0);
+  io.TakeSent();
+  io.Line(9, 1);
+  vlm_ioapic_regs_continue(io.regs(), pins);
+  EXPECT_EQ(1u, io.TakeSent().size());
 }
 
 TEST(IoapicLevel, EoiOfAnotherVectorChangesNothing) {
   Ioapic io;
   io.SetEntry(9, VLM_REDIR_LEVEL | 0x39);
   io.Line(9, 1);
-  vlm_ioapic_regs_eoi(io.regs(), 0x38);
+  io.Eoi(0x38);
   EXPECT_TRUE(io.Entry(9) & VLM_REDIR_REMOTE_IRR);
 }
 
@@ -121,7 +141,7 @@ TEST(IoapicLevel, PinsThatShareAVector) {
   io.Line(9, 1);
   io.Line(10, 1);
   io.TakeSent();
-  vlm_ioapic_regs_eoi(io.regs(), 0x39);
+  io.Eoi(0x39);
   EXPECT_EQ(2u, io.TakeSent().size());
 }
 
@@ -132,7 +152,7 @@ TEST(IoapicLevel, UnmaskDeliversAndMaskHolds) {
   io.SetEntry(9, VLM_REDIR_LEVEL | 0x39);
   EXPECT_EQ(1u, io.TakeSent().size());
   io.SetEntry(9, VLM_REDIR_LEVEL | VLM_REDIR_MASKED | 0x39);
-  vlm_ioapic_regs_eoi(io.regs(), 0x39);
+  io.Eoi(0x39);
   EXPECT_TRUE(io.TakeSent().empty());
 }
 
@@ -163,7 +183,7 @@ TEST(IoapicLevel, StormRests) {
   io.SetEntry(9, VLM_REDIR_LEVEL | 0x39);
   io.Line(9, 1);
   uint32_t eois = 1;
-  while (!vlm_ioapic_regs_eoi(io.regs(), 0x39)) {
+  while (!io.Eoi(0x39)) {
     ASSERT_LT(++eois, 2 * VLM_IOAPIC_STORM);
   }
   EXPECT_EQ(VLM_IOAPIC_STORM, eois);
@@ -173,7 +193,7 @@ TEST(IoapicLevel, StormRests) {
   EXPECT_EQ(1u, io.TakeSent().size());
   // A device that lets go meanwhile ends the streak.
   io.Line(9, 0);
-  vlm_ioapic_regs_eoi(io.regs(), 0x39);
+  io.Eoi(0x39);
   vlm_ioapic_regs_redeliver(io.regs());
   EXPECT_TRUE(io.TakeSent().empty());
 }

@@ -300,6 +300,21 @@ TEST_F(PicTest, StateIsChecked) {
   EXPECT_EQ(0xde, pic_.regs()->chip[1].elcr);
 }
 
+TEST_F(PicTest, TellsWhatEnded) {
+  pic_.Pulse(12);
+  pic_.Ack();
+  EXPECT_EQ(0, pic_.regs()->ended);
+  pic_.Out(0xa0, 0x20);
+  EXPECT_EQ(1 << 12, pic_.regs()->ended);
+  pic_.Out(0x20, 0x62);
+  EXPECT_EQ(1 << 12 | 1 << 2, pic_.regs()->ended);
+  Pic automatic;
+  automatic.Init(0x20, 0x28, 0x03);
+  automatic.Pulse(4);
+  automatic.Ack();
+  EXPECT_EQ(1 << 4, automatic.regs()->ended);
+}
+
 TEST_F(PicTest, LinesOutOfRange) {
   EXPECT_EQ(-1, pic_.Line(16, 1));
   EXPECT_EQ(-1, pic_.Line(2, 1));  // belongs to the slave
