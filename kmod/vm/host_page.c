@@ -4,6 +4,7 @@
 #include <linux/sched/mm.h>
 #include <linux/swap.h>
 
+#include "counters.h"
 #include "compat/mm.h"
 #include "vm.h"
 
@@ -62,6 +63,7 @@ unlock:
 
 static int report(struct vlm_host_page *out, struct page *page, bool writable)
 {
+	vlm_count(VLM_COUNT_HOST_PAGES, 1);
 	*out = (struct vlm_host_page) {
 		.pfn = page_to_pfn(page),
 		.writable = writable,
@@ -118,6 +120,7 @@ void vlm_platform_host_put(struct vlm_host_page *host, bool dirty)
 		mark_page_accessed(page);
 	}
 	put_page(page);
+	vlm_count(VLM_COUNT_HOST_PAGES, -1);
 }
 
 /*

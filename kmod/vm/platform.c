@@ -7,6 +7,7 @@
 #include <linux/uaccess.h>
 #include <linux/vmstat.h>
 
+#include "counters.h"
 #include "memory.h"
 #include "slots.h"
 #include "vm.h"
@@ -23,6 +24,7 @@ u64 *vlm_platform_table_alloc(struct vlm_mmu *mmu)
 	if (!page)
 		return NULL;
 	mod_lruvec_page_state(page, NR_SECONDARY_PAGETABLE, 1);
+	vlm_count(VLM_COUNT_TABLES, 1);
 	return page_address(page);
 }
 
@@ -33,6 +35,7 @@ void vlm_platform_table_free(u64 *table)
 	set_page_private(page, 0);
 	mod_lruvec_page_state(page, NR_SECONDARY_PAGETABLE, -1);
 	__free_page(page);
+	vlm_count(VLM_COUNT_TABLES, -1);
 }
 
 u64 vlm_platform_table_pa(const u64 *table)

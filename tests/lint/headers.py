@@ -42,7 +42,9 @@ def command(root, path):
     shim = [f"-I{os.path.join(root, d)}" for d in ("tests/shim", "kmod", "tests")]
     if path.startswith("kmod/"):
         return CC[:-3] + shim + CC[-3:]
-    return CXX[:-3] + here + (shim if path.startswith("tests/") else []) + CXX[-3:]
+    if path.startswith("tests/"):
+        here += shim + [f"-I{os.path.join(root, d)}" for d in ("tests/fakes", "tests/mmu", "vmm")]
+    return CXX[:-3] + here + CXX[-3:]
 
 
 def digest(names):

@@ -29,7 +29,7 @@ MAY_INCLUDE = {
 
 # Headers that other folders may include. compat is open altogether.
 FACES = {
-    "mmu": {"mmu.h", "platform.h", "memslot.h", "notifier.h", "stats.h", "state.h"},
+    "mmu": {"mmu.h", "guest_walk.h", "platform.h", "memslot.h", "notifier.h", "stats.h", "state.h"},
     "emul": {"emul.h", "platform.h"},
     "vmx": {"vmx.h"},
     "vm": {"vm.h", "memory.h", "iobus.h", "counters.h"},
@@ -78,8 +78,9 @@ def check_kmod_include(path, kind, target):
     folder = folder_of(path)
     if kind == "<":
         return None
-    # Includes are relative to the file, or to kmod/ for generated tracepoint code.
-    target = os.path.normpath(os.path.join(os.path.dirname(path), target))
+    # Includes are relative to kmod/ or to the file.
+    if target.split("/")[0] not in MAY_INCLUDE:
+        target = os.path.normpath(os.path.join(os.path.dirname(path), target))
     if target.startswith(".."):
         return "leaves kmod/"
     other = folder_of(target)

@@ -53,6 +53,10 @@ class Layering(Tree):
         self.add("kmod/mmu/tdp.c", KERNEL + '#include "mmu.h"\n#include "../vcpu/request.h"\n')
         self.assert_caught(layering, "kmod/mmu/tdp.c:3", "mmu/ must not include vcpu/")
 
+    def test_mmu_must_not_include_vcpu_by_the_include_path(self):
+        self.add("kmod/mmu/tdp.c", KERNEL + '#include "vcpu/request.h"\n')
+        self.assert_caught(layering, "kmod/mmu/tdp.c:2", "mmu/ must not include vcpu/")
+
     def test_mmu_must_not_include_vcpu_by_rooted_path(self):
         self.add("kmod/mmu/tdp.c", KERNEL + '#include "../../kmod/vcpu/request.h"\n')
         self.assert_caught(layering, "kmod/mmu/tdp.c:2", "leaves kmod/")
