@@ -17,7 +17,6 @@ int vlm_vcpu_check_extension(long cap)
 	case KVM_CAP_INTR_SHADOW:
 	case KVM_CAP_DEBUGREGS:
 	case KVM_CAP_XSAVE:
-	case KVM_CAP_XCRS:
 	case KVM_CAP_GET_TSC_KHZ:
 	case KVM_CAP_TSC_DEADLINE_TIMER:
 	case KVM_CAP_IMMEDIATE_EXIT:
@@ -26,6 +25,8 @@ int vlm_vcpu_check_extension(long cap)
 	case KVM_CAP_INTERNAL_ERROR_DATA:
 	case KVM_CAP_EXCEPTION_PAYLOAD:
 		return 1;
+	case KVM_CAP_XCRS:
+		return vlm_supported_xcr0() != 0;
 	case KVM_CAP_XSAVE2:
 		return sizeof_field(struct kvm_xsave, region);
 	case KVM_CAP_TSC_CONTROL:

@@ -77,8 +77,10 @@ int vlm_block(struct vlm_vcpu *vcpu)
 		vlm_srcu_leave(vcpu);
 		woken = sleep_until_woken(vcpu);
 		vlm_srcu_enter(vcpu);
-		if (!woken)
+		if (!woken) {
+			vcpu->run->exit_reason = KVM_EXIT_INTR;
 			return -EINTR;
+		}
 		if (vlm_request_test(&vcpu->head, VLM_REQ_VM_DEAD))
 			return -EIO;
 	}

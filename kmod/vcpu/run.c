@@ -215,8 +215,6 @@ int vlm_vcpu_run(struct vlm_vcpu *vcpu)
 		if (!ret)
 			ret = run_prepared(vcpu);
 	}
-	if (ret == -EINTR)
-		vcpu->run->exit_reason = KVM_EXIT_INTR;
 	leave(vcpu);
 	vlm_fpu_put(vcpu);
 	if (vcpu->sigmask_set)
