@@ -13,6 +13,8 @@ namespace {
 // The machine that judges on unlock, and that the arena asks about TLBs. One at a time.
 FakeMachine* current_machine = nullptr;
 
+constexpr size_t kTlbEntries = 64;
+
 thread_local int slots_depth = 0;
 
 [[noreturn]] void Violation(const char* rule, const std::string& detail) {
@@ -72,9 +74,11 @@ bool FakeVcpu::Reload() {
     // Take the request first: one that comes during the reload must not be lost.
     std::lock_guard guard(guest_);
     reload_ = false;
+    reloading_ = true;
   }
   const int res = vlm_mmu_reload(&mv_);
   std::lock_guard guard(guest_);
+  reloading_ = false;
   if (res < 0) {
     reload_ = true;
     return false;
@@ -98,6 +102,8 @@ FakeVcpu::Entry FakeVcpu::TryInGuest(u64 gpa, uint32_t access) {
     if (!allowed) tlb_.erase(it), it = tlb_.end();
   }
   if (it == tlb_.end()) {
+    // Bounded as a real one is; and the judges look at every entry often.
+    if (tlb_.size() >= kTlbEntries) tlb_.erase(tlb_.begin());
     EptResult walk = EptAccess(loaded_eptp_, gpa, write, exec);
     if (walk.kind == EptKind::kViolation) return Entry::kViolation;
     if (walk.kind == EptKind::kMisconfig) return Entry::kMisconfig;
@@ -243,7 +249,7 @@ bool FakeMachine::TlbUses(u64 table_pa) {
   for (auto& v : vcpus_) {
     std::lock_guard guard(v->guest_);
     // A vCPU that was told to reload drops all before it runs again.
-    if (v->reload_) continue;
+    if (v->reload_ || v->reloading_) continue;
     for (auto& [page, e] : v->tlb_)
       if (std::find(e.tables.begin(), e.tables.end(), table_pa) != e.tables.end()) return true;
   }
@@ -253,7 +259,7 @@ bool FakeMachine::TlbUses(u64 table_pa) {
 void FakeMachine::CheckTlbs() {
   for (auto& v : vcpus_) {
     std::lock_guard guard(v->guest_);
-    if (v->reload_) continue;
+    if (v->reload_ || v->reloading_) continue;
     for (auto& [page, e] : v->tlb_) {
       EptResult walk = EptWalk(v->loaded_eptp_, page << 12);
       const std::string where = "gfn " + std::to_string(page);

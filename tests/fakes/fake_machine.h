@@ -93,7 +93,8 @@ class FakeVcpu {
   // Held while the vCPU runs guest code: whoever takes it has waited for the vCPU to leave.
   std::mutex guest_;
   std::map<u64, TlbEntry> tlb_;
-  bool reload_ = true;
+  bool reload_ = true;      // requested: drops all translations before the guest runs again
+  bool reloading_ = false;  // the request was taken and is being served
   u64 loaded_eptp_ = 0;
   u64 last_pfn_ = 0;
   int exits_ = 0;

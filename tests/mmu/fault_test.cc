@@ -4,27 +4,12 @@
 
 #include <cerrno>
 
-#include "fake_machine.h"
+#include "test_layout.h"
 
 namespace fakes {
 namespace {
 
-constexpr u64 kHva = 0x7f00'0000'0000 >> 12;  // 1-GiB aligned
-constexpr u64 kGib = 1 << 18;                 // in pages
-
-u64 Gpa(u64 gfn, u64 offset = 0) { return gfn << 12 | offset; }
-
-class FaultTest : public ::testing::Test {
- protected:
-  void Memory(u64 gfn, u64 npages, u64 hva_page, int level = 1,
-              uint32_t flags = 0, uint32_t slot = 0) {
-    m.host().Map(hva_page, npages, level);
-    ASSERT_EQ(m.SetSlot(slot, gfn, npages, hva_page, flags), 0);
-  }
-
-  FakeMachine m;
-  FakeVcpu& v = m.AddVcpu();
-};
+using FaultTest = MmuTest;
 
 TEST_F(FaultTest, MapsOnePage) {
   Memory(0, 16, kHva);

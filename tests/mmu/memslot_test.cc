@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Requests of user space, the sets of slots, and generations.
+#include <gtest/gtest.h>
+
+#include <cerrno>
+
+#include "test_layout.h"
+
+namespace fakes {
+namespace {
+
+using MemslotTest = MmuTest;
+
+vlm_memslots* Slots(FakeMachine& m, unsigned as_id = 0) { return vlm_memslots_get(m.mmu(), as_id); }
+u64 Generation(FakeMachine& m, unsigned as_id = 0) { return Slots(m, as_id)->generation; }
+
+int Set(FakeMachine& m, u32 slot, u32 flags, u64 gpa, u64 size, u64 hva) {
+  const vlm_memslot_request req{slot, flags, gpa, size, hva};
+  return vlm_memslot_set(m.mmu(), &req);
+}
+
+constexpr u64 kHvaBytes = kHva << 12;
+
+TEST_F(MemslotTest, RefusesWhatKvmRefuses) {
+  EXPECT_EQ(Set(m, 0, 4, 0, 0x1000, kHvaBytes), -EINVAL) << "unknown flag";
+  EXPECT_EQ(Set(m, 0, VLM_MEMSLOT_INVALID, 0, 0x1000, kHvaBytes), -EINVAL);
+  EXPECT_EQ(Set(m, 0, 0, 0x800, 0x1000, kHvaBytes), -EINVAL) << "gpa alignment";
+  EXPECT_EQ(Set(m, 0, 0, 0, 0x1800, kHvaBytes), -EINVAL) << "size alignment";
+  EXPECT_EQ(Set(m, 0, 0, 0, 0x1000, kHvaBytes + 0x800), -EINVAL) << "hva alignment";
+  EXPECT_EQ(Set(m, 32764, 0, 0, 0x1000, kHvaBytes), -EINVAL) << "slot number";
+  EXPECT_EQ(Set(m, 2 << 16, 0, 0, 0x1000, kHvaBytes), -EINVAL) << "address space";
+  EXPECT_EQ(Set(m, 0, 0, ~u64{0xfff}, 0x2000, kHvaBytes), -EINVAL) << "gpa wraps";
+  EXPECT_EQ(Set(m, 0, 0, 0, 0x2000, ~u64{0xfff}), -EINVAL) << "hva wraps";
+  EXPECT_EQ(Set(m, 0, 0, 0, u64{1} << 43, 0), -EINVAL) << "too many pages";
+  EXPECT_EQ(Set(m, 0, 0, u64{1} << 46, 0x1000, kHvaBytes), -EINVAL) << "beyond MAXPHYADDR";
+  EXPECT_EQ(Set(m, 0, 0, 0, 0, 0), -EINVAL) << "delete of nothing";
+  EXPECT_EQ(Slots(m)->nr, 0u);
+}
+
+TEST_F(MemslotTest, OverlapIsRefusedWhereverItIs) {
+  ASSERT_EQ(m.SetSlot(0, 100, 10, kHva), 0);
+  ASSERT_EQ(m.SetSlot(1, 120, 10, kHva), 0);
+  EXPECT_EQ(m.SetSlot(2, 95, 6, kHva), -EEXIST);
+  EXPECT_EQ(m.SetSlot(2, 109, 1, kHva), -EEXIST);
+  EXPECT_EQ(m.SetSlot(2, 105, 2, kHva), -EEXIST);
+  EXPECT_EQ(m.SetSlot(2, 90, 100, kHva), -EEXIST);
+  EXPECT_EQ(m.SetSlot(2, 110, 11, kHva), -EEXIST);
+  EXPECT_EQ(m.SetSlot(2, 110, 10, kHva), 0);
+  EXPECT_EQ(m.SetSlot(1 << 16, 100, 10, kHva), 0) << "another address space";
+}
+
+TEST_F(MemslotTest, ChangesThatAreNotAllowed) {
+  ASSERT_EQ(m.SetSlot(0, 100, 10, kHva), 0);
+  EXPECT_EQ(m.SetSlot(0, 100, 11, kHva), -EINVAL) << "size";
+  EXPECT_EQ(m.SetSlot(0, 100, 10, kHva + 1), -EINVAL) << "hva";
+  EXPECT_EQ(m.SetSlot(0, 100, 10, kHva, VLM_MEMSLOT_READONLY), -EINVAL) << "read-only";
+  const u64 gen = Generation(m);
+  EXPECT_EQ(m.SetSlot(0, 100, 10, kHva), 0) << "nothing changes";
+  EXPECT_EQ(Generation(m), gen);
+}
+
+TEST_F(MemslotTest, MoveKeepsTheMemory) {
+  Memory(100, 10, kHva);
+  ASSERT_EQ(v.Write(Gpa(103)), Outcome::kDone);
+  const u64 pfn = v.last_pfn();
+  ASSERT_EQ(m.SetSlot(0, 205, 10, kHva), 0);
+  EXPECT_EQ(v.Read(Gpa(103)), Outcome::kMmio);
+  EXPECT_EQ(v.Read(Gpa(208)), Outcome::kDone);
+  EXPECT_EQ(v.last_pfn(), pfn);
+  ASSERT_EQ(m.SetSlot(0, 208, 10, kHva), 0) << "over itself";
+  EXPECT_EQ(v.Read(Gpa(211)), Outcome::kDone);
+  EXPECT_EQ(v.last_pfn(), pfn);
+  ASSERT_EQ(m.SetSlot(1, 400, 10, kHva + 10), 0);
+  EXPECT_EQ(m.SetSlot(0, 395, 10, kHva), -EEXIST);
+}
+
+TEST_F(MemslotTest, FindsInBothOrders) {
+  // Odd gfns by descending hva, some of which overlap.
+  for (u32 i = 0; i < 100; i++) ASSERT_EQ(m.SetSlot(i, 1000 + 20 * i, 10, kHva + (100 - i) * 5), 0);
+  vlm_memslots* slots = Slots(m);
+  for (u32 i = 0; i < 100; i++) {
+    ASSERT_EQ(vlm_memslot_find(slots, 1000 + 20 * i)->id, i);
+    ASSERT_EQ(vlm_memslot_find(slots, 1009 + 20 * i)->id, i);
+    ASSERT_EQ(vlm_memslot_find(slots, 1010 + 20 * i), nullptr);
+  }
+  EXPECT_EQ(vlm_memslot_find(slots, 999), nullptr);
+  for (u32 round = 0; round < 2; round++) {
+    slots = Slots(m);
+    for (u32 i = 1; i < slots->nr; i++) {
+      ASSERT_LE(slots->by_hva[i - 1].start, slots->by_hva[i].start);
+      ASSERT_LE(slots->by_hva[i - 1].max_end, slots->by_hva[i].max_end);
+      ASSERT_GE(slots->by_hva[i].max_end, slots->by_hva[i].end);
+    }
+    for (u64 page = kHva; page < kHva + 520; page++) {
+      u32 n = 0;
+      for (u32 i = 0; i < slots->nr; i++)
+        n += slots->by_hva[i].start <= page << 12 && page << 12 < slots->by_hva[i].end;
+      u32 found = 0;
+      for (u32 i = vlm_memslot_first_hva(slots, page << 12);
+           i < slots->nr && slots->by_hva[i].start <= page << 12; i++)
+        found += slots->by_hva[i].end > page << 12;
+      ASSERT_EQ(found, n);
+    }
+    // The other set must be the same.
+    for (u32 i = round * 7; i < 100; i += 7) m.DeleteSlot(i);
+  }
+}
+
+TEST_F(MemslotTest, AllOfThem) {
+  for (u32 i = 0; i < VLM_MEMSLOTS_MAX; i++) ASSERT_EQ(m.SetSlot(i, 16 * u64{i}, 16, kHva + 16 * u64{i}), 0);
+  EXPECT_EQ(m.SetSlot(VLM_MEMSLOTS_MAX, 16 * u64{VLM_MEMSLOTS_MAX}, 16, kHva), -EINVAL);
+  EXPECT_EQ(Slots(m)->nr, u32{VLM_MEMSLOTS_MAX});
+  EXPECT_EQ(vlm_memslot_find(Slots(m), 16 * 12345 + 3)->id, 12345);
+}
+
+TEST_F(MemslotTest, GenerationsTellAgeAndAddressSpace) {
+  EXPECT_NE(Generation(m, 0), Generation(m, 1));
+  const u64 first = Generation(m);
+  ASSERT_EQ(m.SetSlot(0, 0, 16, kHva), 0);
+  EXPECT_EQ(Generation(m), first + VLM_AS_NUM);
+  ASSERT_EQ(m.DeleteSlot(0), 0);
+  EXPECT_EQ(Generation(m), first + 3 * VLM_AS_NUM) << "a delete is two updates";
+  EXPECT_EQ(Generation(m, 1), 1u);
+}
+
+TEST_F(MemslotTest, UpdateIsVisibleInTheGenerationWhileItRuns) {
+  Memory(0, 16, kHva);
+  ASSERT_TRUE(v.Reload());
+  ASSERT_EQ(v.Write(Gpa(1)), Outcome::kDone);
+  bool seen = false;
+  m.break_mode = FakeMachine::Break::kAlways;
+  m.on_resched = [&] { seen = true; };
+  // Enough to make the zap of the delete yield.
+  Memory(kGib, 4096, kHva + 4096, 1, 0, 1);
+  for (u64 i = 0; i < 4096; i++) ASSERT_EQ(v.Read(Gpa(kGib + i)), Outcome::kDone);
+  m.on_resched = [&] {
+    seen = true;
+    EXPECT_EQ(vlm_memslot_find(Slots(m), kGib)->flags & VLM_MEMSLOT_INVALID, VLM_MEMSLOT_INVALID);
+    // The vCPU gets nothing from the slot that goes, and everything from the other.
+    EXPECT_EQ(v.Write(Gpa(2)), Outcome::kDone);
+    EXPECT_EQ(v.Fault(Gpa(kGib + 1), VLM_ACCESS_READ), VLM_FAULT_RETRY);
+  };
+  ASSERT_EQ(m.DeleteSlot(1), 0);
+  EXPECT_TRUE(seen);
+  m.on_resched = nullptr;
+  EXPECT_EQ(v.Read(Gpa(kGib + 1)), Outcome::kMmio);
+  m.CheckTables();
+}
+
+TEST_F(MemslotTest, MmioGenerationWrapZapsOnceAndNothingStaleHits) {
+  Memory(0, 16, kHva);
+  // Close to the wrap of the 19 bits.
+  for (auto& set : m.mmu()->space[0].sets) set.generation = VLM_MMIO_GEN_MASK + 1 - 2 * VLM_AS_NUM;
+  ASSERT_EQ(v.Read(Gpa(100)), Outcome::kMmio);
+  const u64 zaps = m.Stat(VLM_STAT_ZAP_ALL_FAST);
+  Memory(1000, 16, kHva + 1000, 1, 0, 1);
+  EXPECT_EQ(m.Stat(VLM_STAT_ZAP_ALL_FAST), zaps);
+  Memory(2000, 16, kHva + 2000, 1, 0, 2);
+  EXPECT_EQ(m.Stat(VLM_STAT_ZAP_ALL_FAST), zaps + 1);
+  EXPECT_EQ(m.mmu()->mmio_gen_zaps, 1u);
+  EXPECT_EQ(m.CountLeaves(), 0u);
+  Memory(3000, 16, kHva + 3000, 1, 0, 3);
+  EXPECT_EQ(m.Stat(VLM_STAT_ZAP_ALL_FAST), zaps + 1);
+  const u64 faults = m.Stat(VLM_STAT_FAULTS);
+  EXPECT_EQ(v.Read(Gpa(100)), Outcome::kMmio);
+  EXPECT_EQ(m.Stat(VLM_STAT_FAULTS), faults + 1) << "an entry of the last round was believed";
+}
+
+TEST_F(MemslotTest, MmioEntryMadeDuringAnUpdateNeverHits) {
+  const u64 gen = 1000 | VLM_GEN_UPDATING;
+  const u64 spte = vlm_spte_make_mmio(&vlm_spte_ept, gen);
+  EXPECT_FALSE(vlm_generation_matches(gen, spte));
+  EXPECT_FALSE(vlm_generation_matches(vlm_generation_next(gen), spte));
+  EXPECT_TRUE(vlm_generation_matches(1000, spte));
+}
+
+TEST_F(MemslotTest, OutOfMemoryLeavesNoTrace) {
+  Memory(0, 16, kHva);
+  for (u32 i = 1; i < 16; i++) ASSERT_EQ(m.SetSlot(i, 100 * i, 16, kHva), 0);
+  const long live = shim_alloc_live();
+  for (long n = 0; n < 20; n++) {
+    shim_alloc_fail_after(n);
+    const int err = m.SetSlot(70, 10000, 160, kHva, VLM_MEMSLOT_LOG_DIRTY);
+    shim_alloc_fail_after(-1);
+    if (!err) {
+      EXPECT_GT(n, 3);
+      break;
+    }
+    EXPECT_EQ(err, -ENOMEM);
+    EXPECT_EQ(vlm_memslot_find(Slots(m), 10000), nullptr);
+    EXPECT_EQ(vlm_memslot_by_id(m.mmu(), 70), nullptr);
+    // Room for numbers and slots may have grown; nothing else stays.
+    EXPECT_LE(shim_alloc_live(), live + 3);
+  }
+  EXPECT_EQ(vlm_memslot_find(Slots(m), 10005)->id, 70);
+  for (long n = 0; n < 3; n++) {
+    shim_alloc_fail_after(n);
+    const int err = m.SetSlot(70, 20000, 160, kHva, VLM_MEMSLOT_LOG_DIRTY);
+    shim_alloc_fail_after(-1);
+    if (!err) break;
+    EXPECT_EQ(vlm_memslot_find(Slots(m), 10005)->id, 70);
+  }
+  shim_alloc_fail_after(0);
+  EXPECT_EQ(m.DeleteSlot(70), -ENOMEM);
+  shim_alloc_fail_after(-1);
+  EXPECT_EQ(m.DeleteSlot(70), 0);
+}
+
+TEST_F(MemslotTest, FitLevel) {
+  vlm_memslot slot{};
+  slot.base_gfn = kGib + kMib2;
+  slot.npages = 3 * kGib;
+  slot.hva = (kHva + kMib2) << 12;
+  EXPECT_EQ(vlm_memslot_fit_level(&slot, kGib + kMib2, 3), 2);
+  EXPECT_EQ(vlm_memslot_fit_level(&slot, 2 * kGib, 3), 3);
+  EXPECT_EQ(vlm_memslot_fit_level(&slot, 2 * kGib, 2), 2);
+  EXPECT_EQ(vlm_memslot_fit_level(&slot, 4 * kGib, 3), 2) << "the end is not covered";
+  slot.hva += 4096;
+  EXPECT_EQ(vlm_memslot_fit_level(&slot, 2 * kGib, 3), 1);
+}
+
+}  // namespace
+}  // namespace fakes

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Host invalidations: which faults must wait, and what slot updates wait for.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+
+#include "test_layout.h"
+
+namespace fakes {
+namespace {
+
+using NotifierTest = MmuTest;
+
+unsigned long Hva(u64 page) { return (kHva + page) << 12; }
+
+TEST_F(NotifierTest, UnrelatedRangesDoNotTouchTheMmuLock) {
+  Memory(0, 16, kHva);
+  SlotsReader reader(&m);
+  vlm_notifier_begin(m.mmu(), Hva(100), Hva(200), VLM_NOTIFIER_MAY_BLOCK);
+  EXPECT_EQ(m.mmu()->notifier.in_progress, 0u);
+  EXPECT_EQ(m.mmu()->notifier.active, 1u);
+  vlm_notifier_end(m.mmu(), Hva(100), Hva(200));
+  EXPECT_EQ(m.mmu()->notifier.seq, 0u);
+  EXPECT_EQ(m.mmu()->notifier.active, 0u);
+  EXPECT_EQ(m.Stat(VLM_STAT_INVALIDATIONS), 0u);
+}
+
+TEST_F(NotifierTest, ConcurrentRangesMakeAHull) {
+  Memory(0, 100, kHva);
+  ASSERT_TRUE(v.Reload());
+  SlotsReader reader(&m);
+  vlm_notifier_begin(m.mmu(), Hva(10), Hva(12), VLM_NOTIFIER_MAY_BLOCK);
+  vlm_notifier_begin(m.mmu(), Hva(50), Hva(52), VLM_NOTIFIER_ATOMIC);
+  EXPECT_EQ(v.Fault(Gpa(11), VLM_ACCESS_READ), VLM_FAULT_RETRY);
+  EXPECT_EQ(v.Fault(Gpa(30), VLM_ACCESS_READ), VLM_FAULT_RETRY) << "within the hull";
+  EXPECT_EQ(v.Fault(Gpa(60), VLM_ACCESS_READ), VLM_FAULT_FIXED);
+  vlm_notifier_end(m.mmu(), Hva(10), Hva(12));
+  EXPECT_EQ(v.Fault(Gpa(51), VLM_ACCESS_READ), VLM_FAULT_RETRY);
+  vlm_notifier_end(m.mmu(), Hva(50), Hva(52));
+  EXPECT_EQ(v.Fault(Gpa(51), VLM_ACCESS_READ), VLM_FAULT_FIXED);
+}
+
+TEST_F(NotifierTest, PartOfAHugePageTakesAllOfIt) {
+  Memory(0, 2 * kMib2, kHva, 2);
+  ASSERT_EQ(v.Write(Gpa(0)), Outcome::kDone);
+  ASSERT_EQ(v.Write(Gpa(600)), Outcome::kDone);
+  m.host().Drop(kHva + 600, 1);
+  EXPECT_EQ(m.Stat(VLM_STAT_PAGES_2M), 1u);
+  ASSERT_EQ(v.Write(Gpa(601)), Outcome::kDone);
+  EXPECT_EQ(m.Stat(VLM_STAT_PAGES_4K), 1u);
+  m.CheckTables();
+}
+
+TEST_F(NotifierTest, OnePageBehindTwoSlots) {
+  Memory(0, 16, kHva);
+  ASSERT_EQ(m.SetSlot(1, 100, 16, kHva), 0);
+  ASSERT_EQ(m.SetSlot(2, 200, 4, kHva + 3), 0);
+  ASSERT_EQ(v.Write(Gpa(4)), Outcome::kDone);
+  ASSERT_EQ(v.Write(Gpa(104)), Outcome::kDone);
+  ASSERT_EQ(v.Write(Gpa(201)), Outcome::kDone);
+  EXPECT_EQ(m.CountLeaves(), 3u);
+  m.host().Drop(kHva + 4, 1);
+  EXPECT_EQ(m.CountLeaves(), 0u);
+}
+
+TEST_F(NotifierTest, NothingToZapNeedsNoFlush) {
+  Memory(0, 16, kHva);
+  ASSERT_EQ(v.Write(Gpa(1)), Outcome::kDone);
+  const u64 flushes = m.flushes;
+  m.host().Drop(kHva + 5, 3);
+  EXPECT_EQ(m.flushes, flushes);
+  m.host().Drop(kHva, 16);
+  EXPECT_EQ(m.flushes, flushes + 1);
+}
+
+TEST_F(NotifierTest, SlotUpdateWaitsForAnActiveInvalidation) {
+  Memory(0, 16, kHva);
+  m.host().Map(kHva + 100, 16);
+  std::atomic<bool> published{false};
+  vlm_notifier_begin(m.mmu(), Hva(100), Hva(116), VLM_NOTIFIER_MAY_BLOCK);
+  std::thread updater([&] {
+    EXPECT_EQ(m.SetSlot(1, 100, 16, kHva + 100), 0);
+    published = true;
+  });
+  for (int i = 0; i < 100; i++) shim_wait();
+  EXPECT_FALSE(published) << "begin() and end() would see different slots";
+  vlm_notifier_end(m.mmu(), Hva(100), Hva(116));
+  updater.join();
+  EXPECT_EQ(m.mmu()->notifier.in_progress, 0u);
+  EXPECT_EQ(v.Read(Gpa(101)), Outcome::kDone);
+}
+
+}  // namespace
+}  // namespace fakes
