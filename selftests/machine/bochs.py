@@ -108,4 +108,4 @@ def run(options: Options, kernel: Kernel) -> Outcome:
         (folder / "ram.img").write_bytes(image)
         (folder / "debugger").write_text("c\n", encoding="ascii")
         (folder / "bochsrc").write_text(config(build, folder, rom, options), encoding="ascii")
-        return emulator.run(command(build, folder), folder, folder / "serial", options)
+        return emulator.run(command(build, folder), folder, folder / "serial", options, by_cpu=True)

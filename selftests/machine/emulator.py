@@ -17,6 +17,7 @@ from machine import Options, Outcome
 from verdict import Status
 
 STUCK_AFTER = 20.0     # seconds without processor time
+BUSY_HOST = 8.0        # wall-clock seconds that count as one, at least, however busy the host
 STUCK_CPU = 0.02       # seconds of processor time that count as progress
 PLUGIN_LINE = re.compile(r"^0\d+\w\[")    # what Bochs says while it starts
 CLOCK_TICK = os.sysconf("SC_CLK_TCK")
@@ -34,17 +35,28 @@ def cpu_seconds(pid: int) -> tuple[float, bool]:
 
 
 class Watch:
-    """Tells an emulator that is stuck from one that is slow or short of processor time."""
+    """Measures an emulator's time, and tells one that is stuck from one that is short of processor time."""
 
-    def __init__(self, pid: int) -> None:
-        self.pid, self.used, self.since = pid, 0.0, time.monotonic()
+    def __init__(self, pid: int, by_cpu: bool) -> None:
+        self.pid, self.by_cpu = pid, by_cpu
+        self.start = self.progress = time.monotonic()
+        self.used = 0.0
+
+    def look(self) -> None:
+        """Takes a reading."""
+        used, runnable = cpu_seconds(self.pid)
+        if runnable or used > self.used + STUCK_CPU:
+            self.progress = time.monotonic()
+        self.used = max(used, self.used)
 
     def stuck(self) -> bool:
         """True when nothing has run, or wanted to, for STUCK_AFTER seconds."""
-        used, runnable = cpu_seconds(self.pid)
-        if runnable or used > self.used + STUCK_CPU:
-            self.used, self.since = used, time.monotonic()
-        return time.monotonic() - self.since > STUCK_AFTER
+        return self.by_cpu and time.monotonic() - self.progress > STUCK_AFTER
+
+    def elapsed(self) -> float:
+        """Seconds that count against the limit: where a machine is emulated, those that it could run in."""
+        wall = time.monotonic() - self.start
+        return max(self.used, wall / BUSY_HOST) if self.by_cpu else wall
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -54,38 +66,40 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def pump(process: subprocess.Popen[bytes], options: Options, outcome: Outcome) -> FrameReader:
+def pump(process: subprocess.Popen[bytes], options: Options, outcome: Outcome, by_cpu: bool) -> FrameReader:
     """Takes frames until the emulator ends, the time is up or nothing moves any more."""
     assert process.stdout is not None
-    reader, watch = FrameReader(), Watch(process.pid)
-    deadline = time.monotonic() + options.timeout
+    reader, watch = FrameReader(), Watch(process.pid, by_cpu)
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
         while outcome.verdict is None:
-            if time.monotonic() > deadline:
+            ready = selector.select(timeout=min(1.0, options.timeout))
+            watch.look()
+            if watch.elapsed() > options.timeout:
                 outcome.failure = Status.TIMEOUT
                 break
-            if not selector.select(timeout=min(1.0, max(0.0, deadline - time.monotonic()))):
-                if watch.stuck():
-                    outcome.failure = Status.STUCK
-                    break
-                continue
-            data = os.read(process.stdout.fileno(), 1 << 16)
-            if not data:
+            if watch.stuck():
+                outcome.failure = Status.STUCK
                 break
-            for kind, content in reader.feed(data):
+            data = os.read(process.stdout.fileno(), 1 << 16) if ready else None
+            if data == b"":
+                break
+            for kind, content in reader.feed(data or b""):
                 outcome.take(kind, content, sys.stdout.buffer, sys.stderr.buffer)
     return reader
 
 
-def run(command: list[str], folder: Path, serial: Path, options: Options) -> Outcome:
-    """Runs the emulator to its end and returns what the machine left behind."""
+def run(command: list[str], folder: Path, serial: Path, options: Options, by_cpu: bool = False) -> Outcome:
+    """Runs the emulator to its end and returns what the machine left behind.
+
+    `by_cpu`: the emulator is one that computes all the time, so its processor time measures its progress.
+    """
     outcome = Outcome()
     with (folder / "stderr").open("wb") as errors, subprocess.Popen(
             command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
             start_new_session=True) as process:
         try:
-            reader = pump(process, options, outcome)
+            reader = pump(process, options, outcome, by_cpu)
         finally:
             stop(process)
     if serial.exists():

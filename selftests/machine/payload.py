@@ -45,7 +45,10 @@ def unpack_bzimage(image: bytes) -> bytes:
     offset, length = struct.unpack_from("<II", image, 0x248)
     start = (setup_sectors + 1) * 512 + offset
     # The last four bytes of the payload are its unpacked size.
-    return decompress(image[start:start + length - 4])
+    try:
+        return decompress(image[start:start + length - 4])
+    except (EOFError, OSError, lzma.LZMAError, subprocess.CalledProcessError) as error:
+        raise MachineError("the kernel does not unpack", str(error), "fetch the file again") from error
 
 
 @dataclass(frozen=True)

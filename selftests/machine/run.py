@@ -48,7 +48,8 @@ def build_parser() -> argparse.ArgumentParser:
     option("--keep-loaded", action="store_true", help="do not unload vellum after the command")
     option("--add", action="append", default=[], dest="adds", metavar="SRC[:DST]", help="copy a file or folder")
     option("--script", type=Path, metavar="FILE", help="run this shell script; CMD becomes its arguments")
-    option("--timeout", type=float, default=600, metavar="S", help="wall-clock limit in seconds (default: 600)")
+    option("--timeout", type=float, default=600, metavar="S",
+           help="limit in seconds (default: 600); in bochs of processor time, so that a busy host does not matter")
     option("--log", type=Path, metavar="FILE", help="save the kernel log")
     option("--append", default="", metavar="WORDS", help="more words for the kernel command line")
     option("--quantum", type=int, default=16, metavar="N", help="bochs: instructions per turn of a processor (default: 16)")
@@ -132,6 +133,9 @@ def main() -> int:
     try:
         return execute(parse(sys.argv[1:]))
     except MachineError as error:
+        print(f"run.py: {error}", file=sys.stderr)
+        return Status.SETUP
+    except OSError as error:
         print(f"run.py: {error}", file=sys.stderr)
         return Status.SETUP
     except KeyboardInterrupt:
