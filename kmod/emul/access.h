@@ -13,6 +13,9 @@ enum vlm_emul_result vlm_emul_linear(struct vlm_emul *e, u8 seg, u64 off, u32 le
 /* The same without the #AC of misaligned operands. */
 enum vlm_emul_result vlm_emul_linear_any(struct vlm_emul *e, u8 seg, u64 off, u32 len, u32 acc,
 					 u64 *lin);
+/* Address of len bytes at off in a system structure at base; its limit was checked. */
+enum vlm_emul_result vlm_emul_linear_system(struct vlm_emul *e, u64 base, u32 off, u32 len,
+					    u64 *lin);
 bool vlm_emul_canonical(const struct vlm_emul *e, u64 lin);
 enum vlm_emul_result vlm_emul_read_lin(struct vlm_emul *e, u64 lin, void *buf, u32 len, u32 acc);
 enum vlm_emul_result vlm_emul_write_lin(struct vlm_emul *e, u64 lin, const void *buf, u32 len,

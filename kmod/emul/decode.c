@@ -2,67 +2,7 @@
 /* Instruction bytes to operands. */
 #include "access.h"
 
-/* Progress through the instruction bytes; lives only while decoding. */
-struct cursor {
-	struct vlm_emul *e;
-	enum vlm_emul_result failed;	/* DONE while all is well */
-	bool rip_relative;
-};
-
-/* Fetch up to the end of the page, but never into the next one needlessly. */
-static enum vlm_emul_result fetch_more(struct vlm_emul *e, u32 need)
-{
-	while (e->insn_len < need) {
-		struct vlm_emul_seg cs;
-		u64 off = e->rip + e->insn_len;
-		u64 lin = off;
-		u32 len = VLM_EMUL_INSN_MAX - e->insn_len;
-		enum vlm_emul_result r;
-
-		if (vlm_emul_is64(e)) {
-			if (!vlm_emul_canonical(e, lin))
-				return vlm_emul_gp(e, 0);
-		} else {
-			off = (u32)off;
-			vlm_emul_seg_read(e, VLM_EMUL_CS, &cs);
-			if (off > cs.limit)
-				return vlm_emul_gp(e, 0);
-			if (len > cs.limit - off)
-				len = (u32)(cs.limit - off) + 1;
-			lin = (u32)(cs.base + off);
-		}
-		if (len > 0x1000 - (lin & 0xfff))
-			len = 0x1000 - (lin & 0xfff);
-		if (len > VLM_EMUL_INSN_MAX - e->insn_len)
-			len = VLM_EMUL_INSN_MAX - e->insn_len;
-		r = vlm_emul_of_io(e, vlm_emul_mem_fetch(e, lin, e->insn + e->insn_len, len));
-		if (r != VLM_EMUL_DONE)
-			return r;
-		e->insn_len += len;
-	}
-	return VLM_EMUL_DONE;
-}
-
-/* Take size bytes of the instruction; 0 and ->failed when there are none. */
-static u64 take(struct cursor *c, u32 size)
-{
-	struct vlm_emul *e = c->e;
-	u64 val;
-
-	if (c->failed != VLM_EMUL_DONE)
-		return 0;
-	if (e->len + size > VLM_EMUL_INSN_MAX)
-		c->failed = vlm_emul_gp(e, 0);
-	else
-		c->failed = fetch_more(e, e->len + size);
-	if (c->failed != VLM_EMUL_DONE)
-		return 0;
-	val = vlm_emul_get_le(e->insn + e->len, size);
-	e->len += size;
-	return val;
-}
-
-static u8 decode_prefixes(struct cursor *c)
+static u8 decode_prefixes(struct vlm_emul_cursor *c)
 {
 	struct vlm_emul *e = c->e;
 	bool is64 = vlm_emul_is64(e);
@@ -70,7 +10,7 @@ static u8 decode_prefixes(struct cursor *c)
 	u8 b;
 
 	for (;;) {
-		b = take(c, 1);
+		b = vlm_emul_take(c, 1);
 		if (c->failed != VLM_EMUL_DONE)
 			return 0;
 		switch (b) {
@@ -116,84 +56,6 @@ out:
 	return b;
 }
 
-static u8 rex_bit(const struct vlm_emul *e, u32 bit)
-{
-	return (e->rex >> bit & 1) << 3;
-}
-
-static u64 reg_of(const struct vlm_emul *e, u8 reg)
-{
-	return e->regs[reg] & vlm_emul_mask(e->ad_bytes);
-}
-
-/* 16-bit addressing forms: base, index; R_AX stands for none. */
-static const u8 rm16[8][2] = {
-	{ R_BX, R_SI }, { R_BX, R_DI }, { R_BP, R_SI }, { R_BP, R_DI },
-	{ R_SI, R_AX }, { R_DI, R_AX }, { R_BP, R_AX }, { R_BX, R_AX },
-};
-
-static void decode_mem16(struct cursor *c, struct vlm_emul_operand *op)
-{
-	struct vlm_emul *e = c->e;
-	u8 mod = e->modrm >> 6;
-	u8 rm = e->modrm & 7;
-	u64 off = 0;
-
-	op->seg = VLM_EMUL_DS;
-	if (mod == 0 && rm == 6) {
-		op->off = take(c, 2);
-		return;
-	}
-	if (rm16[rm][0] == R_BP)
-		op->seg = VLM_EMUL_SS;
-	off = e->regs[rm16[rm][0]];
-	if (rm16[rm][1] != R_AX)
-		off += e->regs[rm16[rm][1]];
-	if (mod == 1)
-		off += vlm_emul_sext(take(c, 1), 1);
-	else if (mod == 2)
-		off += take(c, 2);
-	op->off = off & 0xffff;
-}
-
-static void decode_mem32(struct cursor *c, struct vlm_emul_operand *op)
-{
-	struct vlm_emul *e = c->e;
-	u8 mod = e->modrm >> 6;
-	u8 base = e->modrm & 7;
-	bool no_base = false;
-	u64 off = 0;
-
-	op->seg = VLM_EMUL_DS;
-	if (base == R_SP) {
-		u8 sib = take(c, 1);
-		u8 index = (sib >> 3 & 7) | rex_bit(e, 1);
-
-		base = sib & 7;
-		no_base = mod == 0 && base == R_BP;
-		if (index != R_SP)
-			off += reg_of(e, index) << (sib >> 6);
-	} else if (mod == 0 && base == R_BP) {
-		no_base = true;
-		c->rip_relative = vlm_emul_is64(e);
-	}
-	if (no_base) {
-		off += vlm_emul_sext(take(c, 4), 4);
-	} else {
-		u8 full = base | rex_bit(e, 0);
-
-		off += reg_of(e, full);
-		e->rsp_base = full == R_SP;
-		if (full == R_SP || full == R_BP)
-			op->seg = VLM_EMUL_SS;
-		if (mod == 1)
-			off += vlm_emul_sext(take(c, 1), 1);
-		else if (mod == 2)
-			off += vlm_emul_sext(take(c, 4), 4);
-	}
-	op->off = off & vlm_emul_mask(e->ad_bytes);
-}
-
 static void set_gpr(const struct vlm_emul *e, struct vlm_emul_operand *op, u8 reg, u8 size)
 {
 	op->kind = VLM_EMUL_OP_GPR;
@@ -213,12 +75,12 @@ static void set_imm(struct vlm_emul_operand *op, u64 val, u8 size)
 }
 
 /* Decode the r/m operand once; only one operand of an instruction is r/m. */
-static void decode_rm(struct cursor *c, struct vlm_emul_operand *op, u8 size, bool xmm)
+static void decode_rm(struct vlm_emul_cursor *c, struct vlm_emul_operand *op, u8 size, bool xmm)
 {
 	struct vlm_emul *e = c->e;
 
 	if (e->modrm >> 6 == 3) {
-		u8 reg = (e->modrm & 7) | rex_bit(e, 0);
+		u8 reg = (e->modrm & 7) | vlm_emul_rex_bit(e, 0);
 
 		if (xmm) {
 			op->kind = VLM_EMUL_OP_XMM;
@@ -231,20 +93,15 @@ static void decode_rm(struct cursor *c, struct vlm_emul_operand *op, u8 size, bo
 	}
 	op->kind = VLM_EMUL_OP_MEM;
 	op->size = size;
-	if (e->ad_bytes == 2)
-		decode_mem16(c, op);
-	else
-		decode_mem32(c, op);
-	if (e->seg_override >= 0)
-		op->seg = e->seg_override;
+	vlm_emul_decode_address(c, op);
 }
 
-static void decode_moffs(struct cursor *c, struct vlm_emul_operand *op, u8 size)
+static void decode_moffs(struct vlm_emul_cursor *c, struct vlm_emul_operand *op, u8 size)
 {
 	op->kind = VLM_EMUL_OP_MEM;
 	op->size = size;
 	op->seg = c->e->seg_override >= 0 ? c->e->seg_override : VLM_EMUL_DS;
-	op->off = take(c, c->e->ad_bytes);
+	op->off = vlm_emul_take(c, c->e->ad_bytes);
 }
 
 static void decode_special_reg(struct vlm_emul *e, struct vlm_emul_operand *op,
@@ -254,10 +111,10 @@ static void decode_special_reg(struct vlm_emul *e, struct vlm_emul_operand *op,
 	op->size = size;
 	op->reg = e->modrm >> 3 & 7;
 	if (kind != VLM_EMUL_OP_SEG)	/* REX.R does not reach segment registers */
-		op->reg |= rex_bit(e, 2);
+		op->reg |= vlm_emul_rex_bit(e, 2);
 }
 
-static void decode_operand(struct cursor *c, struct vlm_emul_operand *op, u32 spec)
+static void decode_operand(struct vlm_emul_cursor *c, struct vlm_emul_operand *op, u32 spec)
 {
 	struct vlm_emul *e = c->e;
 	u8 size = e->flags & I_BYTE ? 1 : e->op_bytes;
@@ -287,16 +144,16 @@ static void decode_operand(struct cursor *c, struct vlm_emul_operand *op, u32 sp
 		decode_rm(c, op, 16, true);
 		break;
 	case S_G:
-		set_gpr(e, op, (e->modrm >> 3 & 7) | rex_bit(e, 2), size);
+		set_gpr(e, op, (e->modrm >> 3 & 7) | vlm_emul_rex_bit(e, 2), size);
 		break;
 	case S_R:
-		set_gpr(e, op, (e->modrm & 7) | rex_bit(e, 0), native);
+		set_gpr(e, op, (e->modrm & 7) | vlm_emul_rex_bit(e, 0), native);
 		break;
 	case S_A:
 		set_gpr(e, op, R_AX, size);
 		break;
 	case S_Z:
-		set_gpr(e, op, (e->opcode & 7) | rex_bit(e, 0), size);
+		set_gpr(e, op, (e->opcode & 7) | vlm_emul_rex_bit(e, 0), size);
 		break;
 	case S_CL:
 		set_gpr(e, op, R_CX, 1);
@@ -305,32 +162,32 @@ static void decode_operand(struct cursor *c, struct vlm_emul_operand *op, u32 sp
 		set_gpr(e, op, R_DX, 2);
 		break;
 	case S_IB:
-		set_imm(op, vlm_emul_sext(take(c, 1), 1), size);
+		set_imm(op, vlm_emul_sext(vlm_emul_take(c, 1), 1), size);
 		break;
 	case S_IUB:
-		set_imm(op, take(c, 1), 1);
+		set_imm(op, vlm_emul_take(c, 1), 1);
 		break;
 	case S_IW:
-		set_imm(op, take(c, 2), 2);
+		set_imm(op, vlm_emul_take(c, 2), 2);
 		break;
 	case S_IZ: {
 		u8 width = size == 8 ? 4 : size;
 
-		set_imm(op, vlm_emul_sext(take(c, width), width), size);
+		set_imm(op, vlm_emul_sext(vlm_emul_take(c, width), width), size);
 		break;
 	}
 	case S_IV:
-		set_imm(op, take(c, size), size);
+		set_imm(op, vlm_emul_take(c, size), size);
 		break;
 	case S_J: {
 		u8 width = e->flags & I_BYTE ? 1 : e->op_bytes == 8 ? 4 : e->op_bytes;
 
-		set_imm(op, vlm_emul_sext(take(c, width), width), e->op_bytes);
+		set_imm(op, vlm_emul_sext(vlm_emul_take(c, width), width), e->op_bytes);
 		break;
 	}
 	case S_P:
-		set_imm(op, take(c, e->op_bytes), e->op_bytes);
-		op->off = take(c, 2);
+		set_imm(op, vlm_emul_take(c, e->op_bytes), e->op_bytes);
+		op->off = vlm_emul_take(c, 2);
 		break;
 	case S_O:
 		decode_moffs(c, op, size);
@@ -353,7 +210,7 @@ static void decode_operand(struct cursor *c, struct vlm_emul_operand *op, u32 sp
 	}
 }
 
-static const struct vlm_emul_opcode *decode_opcode(struct cursor *c, u8 b)
+static const struct vlm_emul_opcode *decode_opcode(struct vlm_emul_cursor *c, u8 b)
 {
 	struct vlm_emul *e = c->e;
 
@@ -361,7 +218,7 @@ static const struct vlm_emul_opcode *decode_opcode(struct cursor *c, u8 b)
 	if (b != 0x0f)
 		return &vlm_emul_map0[b];
 	e->map = 1;
-	e->opcode = take(c, 1);
+	e->opcode = vlm_emul_take(c, 1);
 	return &vlm_emul_map1[e->opcode];
 }
 
@@ -428,7 +285,7 @@ static void resolve_rip_relative(struct vlm_emul *e)
 
 enum vlm_emul_result vlm_emul_decode(struct vlm_emul *e)
 {
-	struct cursor c = { .e = e, .failed = VLM_EMUL_DONE };
+	struct vlm_emul_cursor c = { .e = e, .failed = VLM_EMUL_DONE };
 	u8 b;
 
 	forget_decoding(e);
@@ -441,7 +298,7 @@ enum vlm_emul_result vlm_emul_decode(struct vlm_emul *e)
 	e->flags = e->op->flags;
 	if (e->flags & I_MODRM) {
 		e->has_modrm = true;
-		e->modrm = take(&c, 1);
+		e->modrm = vlm_emul_take(&c, 1);
 	}
 	if (c.failed != VLM_EMUL_DONE)
 		return c.failed;

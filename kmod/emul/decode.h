@@ -69,6 +69,18 @@ struct vlm_emul_opcode {
 	u32 flags;
 };
 
+/* Progress through the instruction bytes; lives only while decoding. */
+struct vlm_emul_cursor {
+	struct vlm_emul *e;
+	enum vlm_emul_result failed;	/* DONE while all is well */
+	bool rip_relative;		/* the end of the instruction is yet to be added */
+};
+
+/* fetch.c: take size bytes; 0, with ->failed set, when there are none. */
+u64 vlm_emul_take(struct vlm_emul_cursor *c, u32 size);
+/* address.c: seg and off of the memory operand that ModRM names. */
+void vlm_emul_decode_address(struct vlm_emul_cursor *c, struct vlm_emul_operand *op);
+
 extern const struct vlm_emul_opcode vlm_emul_map0[256];
 extern const struct vlm_emul_opcode vlm_emul_map1[256];
 
@@ -123,10 +135,22 @@ static inline bool vlm_emul_is64(const struct vlm_emul *e)
 	return e->mode == VLM_EMUL_LONG64;
 }
 
+/* Bit 3 of a register number, from bit 0 (B), 1 (X) or 2 (R) of REX. */
+static inline u8 vlm_emul_rex_bit(const struct vlm_emul *e, u32 bit)
+{
+	return (u8)((e->rex >> bit & 1) << 3);
+}
+
 /* Protected mode with descriptors: neither real nor virtual-8086. */
 static inline bool vlm_emul_is_prot(const struct vlm_emul *e)
 {
 	return e->mode != VLM_EMUL_REAL && e->mode != VLM_EMUL_VM86;
+}
+
+/* Misaligned operands raise #AC. */
+static inline bool vlm_emul_align_checked(const struct vlm_emul *e)
+{
+	return e->cpl == 3 && (e->cr0 & CR0_AM) && (e->rflags & FL_AC);
 }
 
 /* All ones in the low size bytes; size is 1, 2, 4 or 8. */

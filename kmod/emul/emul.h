@@ -22,7 +22,8 @@
  * Contract:
  * - Registers, rip, rflags and service-held state change only with
  *   VLM_EMUL_DONE, except that a repeated string instruction keeps the
- *   iterations that completed before a later one returned something else.
+ *   iterations that completed before a later one returned something else:
+ *   after any result regs[] and ->rflags are what the vCPU has.
  * - Memory, ports and control registers are written last, after everything
  *   that can fault.
  * - VLM_EMUL_UNHANDLED is returned rather than a guess.

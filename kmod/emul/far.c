@@ -91,6 +91,7 @@ HANDLER(int)
 	enum vlm_emul_result r;
 	u16 entry[2] = { 0, 0 };
 	u16 frame[3];
+	u64 lin;
 
 	if (e->mode != VLM_EMUL_REAL)
 		return VLM_EMUL_UNHANDLED;
@@ -99,7 +100,9 @@ HANDLER(int)
 	vlm_emul_idt_read(e, &idt);
 	if (vector * 4u + 3 > idt.limit)
 		return vlm_emul_gp(e, 0);
-	r = vlm_emul_read_lin(e, idt.base + vector * 4u, entry, 4, VLM_EMUL_ACC_IMPLICIT);
+	r = vlm_emul_linear_system(e, idt.base, vector * 4u, 4, &lin);
+	if (r == VLM_EMUL_DONE)
+		r = vlm_emul_read_lin(e, lin, entry, 4, VLM_EMUL_ACC_IMPLICIT);
 	if (r != VLM_EMUL_DONE)
 		return r;
 	vlm_emul_seg_read(e, VLM_EMUL_CS, &old);

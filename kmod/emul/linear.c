@@ -78,9 +78,23 @@ enum vlm_emul_result vlm_emul_linear(struct vlm_emul *e, u8 seg, u64 off, u32 le
 
 	if (r != VLM_EMUL_DONE)
 		return r;
-	if (e->cpl == 3 && (e->cr0 & CR0_AM) && (e->rflags & FL_AC) && len <= 8 &&
-	    (*lin & (len - 1)))
-		return vlm_emul_raise_error(e, VEC_AC, 0);
+	if (!vlm_emul_align_checked(e) || len > 8)
+		return VLM_EMUL_DONE;
+	if (len & (len - 1))		/* far pointers, table images */
+		return VLM_EMUL_UNHANDLED;
+	return *lin & (len - 1) ? vlm_emul_raise_error(e, VEC_AC, 0) : VLM_EMUL_DONE;
+}
+
+enum vlm_emul_result vlm_emul_linear_system(struct vlm_emul *e, u64 base, u32 off, u32 len,
+					    u64 *lin)
+{
+	*lin = base + off;
+	if (!(e->efer & EFER_LMA)) {
+		*lin = (u32)*lin;
+		return *lin + len - 1 > 0xffffffffull ? VLM_EMUL_UNHANDLED : VLM_EMUL_DONE;
+	}
+	if (!vlm_emul_canonical(e, *lin) || !vlm_emul_canonical(e, *lin + len - 1))
+		return VLM_EMUL_UNHANDLED;
 	return VLM_EMUL_DONE;
 }
 

@@ -9,6 +9,7 @@ static enum vlm_emul_result check_bitmap(struct vlm_emul *e, u16 port, u32 size)
 	enum vlm_emul_result r;
 	struct vlm_emul_seg tr;
 	u16 base, bits;
+	u64 lin;
 	u32 off;
 
 	vlm_emul_seg_read(e, VLM_EMUL_TR, &tr);
@@ -16,13 +17,17 @@ static enum vlm_emul_result check_bitmap(struct vlm_emul *e, u16 port, u32 size)
 	if ((tr.ar & VLM_EMUL_AR_UNUSABLE) || !(tr.ar & VLM_EMUL_AR_P) || !(tr.ar & 8) ||
 	    tr.limit < 103)
 		return vlm_emul_gp(e, 0);
-	r = vlm_emul_read_lin(e, tr.base + 102, &base, 2, VLM_EMUL_ACC_IMPLICIT);
+	r = vlm_emul_linear_system(e, tr.base, 102, 2, &lin);
+	if (r == VLM_EMUL_DONE)
+		r = vlm_emul_read_lin(e, lin, &base, 2, VLM_EMUL_ACC_IMPLICIT);
 	if (r != VLM_EMUL_DONE)
 		return r;
 	off = base + port / 8u;
 	if (off + 1 > tr.limit)
 		return vlm_emul_gp(e, 0);
-	r = vlm_emul_read_lin(e, tr.base + off, &bits, 2, VLM_EMUL_ACC_IMPLICIT);
+	r = vlm_emul_linear_system(e, tr.base, off, 2, &lin);
+	if (r == VLM_EMUL_DONE)
+		r = vlm_emul_read_lin(e, lin, &bits, 2, VLM_EMUL_ACC_IMPLICIT);
 	if (r != VLM_EMUL_DONE)
 		return r;
 	if (bits >> (port & 7) & ((1u << size) - 1))

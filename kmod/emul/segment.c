@@ -29,8 +29,7 @@ static enum vlm_emul_result find_descriptor(struct vlm_emul *e, u16 sel, u32 siz
 	}
 	if ((sel & ~7u) + size - 1 > limit)
 		return vlm_emul_gp(e, sel_error(sel));
-	*lin = base + (sel & ~7u);
-	return VLM_EMUL_DONE;
+	return vlm_emul_linear_system(e, base, sel & ~7u, size, lin);
 }
 
 static void parse_descriptor(u64 desc, u16 sel, struct vlm_emul_seg *seg)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* PUSH, POP and relatives. */
+/* PUSH, POP and relatives; they are declined where misaligned operands raise #AC. */
 #include "handlers.h"
 
 u32 vlm_emul_stack_bytes(struct vlm_emul *e)
@@ -20,7 +20,7 @@ enum vlm_emul_result vlm_emul_push_bytes(struct vlm_emul *e, const void *buf, u3
 	u64 lin;
 
 	/* Values around the wrap of the stack pointer do not lie side by side. */
-	if (sp && sp < len)
+	if ((sp && sp < len) || vlm_emul_align_checked(e))
 		return VLM_EMUL_UNHANDLED;
 	sp = (sp - len) & vlm_emul_mask(width);
 	r = vlm_emul_linear_any(e, VLM_EMUL_SS, sp, len, VLM_EMUL_ACC_WRITE, &lin);
@@ -43,7 +43,7 @@ enum vlm_emul_result vlm_emul_peek(struct vlm_emul *e, u32 skip, void *buf, u32 
 	enum vlm_emul_result r;
 	u64 lin;
 
-	if (sp > vlm_emul_mask(width) - (len - 1))
+	if (sp > vlm_emul_mask(width) - (len - 1) || vlm_emul_align_checked(e))
 		return VLM_EMUL_UNHANDLED;
 	r = vlm_emul_linear_any(e, VLM_EMUL_SS, sp, len, 0, &lin);
 	if (r == VLM_EMUL_DONE)
@@ -58,18 +58,10 @@ void vlm_emul_drop(struct vlm_emul *e, u64 bytes)
 	vlm_emul_set_gpr(e, R_SP, width, e->work[R_SP] + bytes);
 }
 
-/* Alignment of stack operands is left to hardware: refuse where it matters. */
-static bool align_checked(const struct vlm_emul *e)
-{
-	return e->cpl == 3 && (e->cr0 & CR0_AM) && (e->rflags & FL_AC);
-}
-
 HANDLER(push)
 {
 	enum vlm_emul_result r;
 
-	if (align_checked(e))
-		return VLM_EMUL_UNHANDLED;
 	r = vlm_emul_load(e, &e->dst, 0);
 	if (r != VLM_EMUL_DONE)
 		return r;
@@ -81,8 +73,6 @@ HANDLER(pop)
 	enum vlm_emul_result r;
 	u64 val = 0;
 
-	if (align_checked(e))
-		return VLM_EMUL_UNHANDLED;
 	r = vlm_emul_peek(e, 0, &val, e->op_bytes);
 	if (r != VLM_EMUL_DONE)
 		return r;
@@ -104,8 +94,6 @@ HANDLER(push_seg)
 {
 	struct vlm_emul_seg seg;
 
-	if (align_checked(e))
-		return VLM_EMUL_UNHANDLED;
 	vlm_emul_seg_read(e, seg_of_opcode(e), &seg);
 	return vlm_emul_push(e, seg.sel, e->op_bytes);
 }
@@ -115,8 +103,6 @@ HANDLER(pop_seg)
 	enum vlm_emul_result r;
 	u64 val = 0;
 
-	if (align_checked(e))
-		return VLM_EMUL_UNHANDLED;
 	r = vlm_emul_peek(e, 0, &val, e->op_bytes);
 	if (r != VLM_EMUL_DONE)
 		return r;
@@ -132,8 +118,6 @@ HANDLER(pusha)
 	u8 block[32];
 	u32 i;
 
-	if (align_checked(e))
-		return VLM_EMUL_UNHANDLED;
 	for (i = 0; i < 8; i++)
 		vlm_emul_put_le(block + i * size, e->work[7 - i], size);
 	return vlm_emul_push_bytes(e, block, 8 * size);
@@ -146,8 +130,6 @@ HANDLER(popa)
 	u8 block[32];
 	u32 i;
 
-	if (align_checked(e))
-		return VLM_EMUL_UNHANDLED;
 	r = vlm_emul_peek(e, 0, block, 8 * size);
 	if (r != VLM_EMUL_DONE)
 		return r;
@@ -161,8 +143,6 @@ HANDLER(popa)
 /* Virtual-8086 mode below IOPL 3: #GP, or virtual interrupt flags. */
 static enum vlm_emul_result vm86_flags_check(struct vlm_emul *e)
 {
-	if (align_checked(e))
-		return VLM_EMUL_UNHANDLED;
 	if (e->mode != VLM_EMUL_VM86 || (e->rflags & FL_IOPL) == FL_IOPL)
 		return VLM_EMUL_DONE;
 	return e->cr4 & CR4_VME ? VLM_EMUL_UNHANDLED : vlm_emul_gp(e, 0);
@@ -214,7 +194,7 @@ HANDLER(enter)
 	u32 width = vlm_emul_stack_bytes(e);
 	enum vlm_emul_result r;
 
-	if (align_checked(e) || (e->src.val & 31))
+	if (e->src.val & 31)
 		return VLM_EMUL_UNHANDLED;
 	r = vlm_emul_push(e, e->work[R_BP], e->op_bytes);
 	if (r != VLM_EMUL_DONE)
@@ -230,8 +210,6 @@ HANDLER(leave)
 	enum vlm_emul_result r;
 	u64 val = 0;
 
-	if (align_checked(e))
-		return VLM_EMUL_UNHANDLED;
 	vlm_emul_set_gpr(e, R_SP, width, e->work[R_BP]);
 	r = vlm_emul_peek(e, 0, &val, e->op_bytes);
 	if (r != VLM_EMUL_DONE)

@@ -357,12 +357,12 @@ class NativeTest : public ::testing::Test {
     if (form.imm == Imm::kZ) imm_bytes = std::min<size_t>(size, 4);
     if (form.imm == Imm::kV) imm_bytes = wide;
     if (form.modrm) {
-      const auto reg = static_cast<uint8_t>(form.group >= 0 ? form.group : Below(8));
+      const auto reg = static_cast<uint8_t>(form.group >= 0 ? static_cast<uint64_t>(form.group) : Below(8));
       if (memory) {
         const uint64_t target = kOperand + Below(56);
         if (!AppendMemory(reg, rex, target, ad32, compat, imm_bytes)) return false;
       } else {
-        code_.push_back(static_cast<uint8_t>(0xc0 | reg << 3 | Below(8)));
+        code_.push_back(static_cast<uint8_t>(0xc0u | static_cast<unsigned>(reg) << 3 | Below(8)));
       }
     }
     const uint64_t imm = Interesting();

@@ -67,8 +67,9 @@ TEST_F(PrefixTest, ExchangeIsAtomicWithoutLock) {
 }
 
 TEST_F(PrefixTest, FifteenBytesAreTheLimit) {
-  std::vector<uint8_t> code(13, 0x66);
-  code.insert(code.end(), {0x8b, 0xc3});
+  std::vector<uint8_t> code(15, 0x66);
+  code[13] = 0x8b;
+  code[14] = 0xc3;
   EXPECT_EQ(machine_.Run(std::span<const uint8_t>(code)), VLM_EMUL_DONE);
   EXPECT_EQ(machine_.emul.len, 15);
   code.insert(code.begin(), 0x66);
