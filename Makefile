@@ -69,7 +69,7 @@ RUN := $(MACHINE)/run.py
 KERNELS_PY := python3 $(MACHINE)/kernels.py
 PARAMS := $(foreach word,$(PARAM),--param $(word))
 
-.PHONY: all run test unit selftest lint format debug kmod kmod-one kmod-part vmm tsan install clean packages
+.PHONY: all run test unit selftest lint format debug kmod kmod-one kmod-part vmm asan tsan install clean packages
 
 all: kmod vmm
 
@@ -142,14 +142,16 @@ kmod-part: packages
 
 # --- user space -----------------------------------------------------------------------------------------------------
 
-# $(call cmake,FOLDER,OPTIONS): configures once, builds what changed; speaks only when something fails.
+# $(call cmake,FOLDER,OPTIONS,TARGETS): configures once, builds what changed, one build at a time; speaks only when
+# something fails.
 define cmake
 	@mkdir -p build/$(1); \
+	exec 9>>build/$(1)/lock; flock 9; \
 	[ -f build/$(1)/build.ninja ] || { \
 	  echo "configuring build/$(1)"; \
 	  cmake -S . -B build/$(1) -G Ninja $(2) >build/$(1).log 2>&1 || { cat build/$(1).log >&2; exit 1; }; }; \
 	[ -f build/$(1)/.ninja_log ] || echo "building build/$(1)"; \
-	nice cmake --build build/$(1) -j$(JOBS) >build/$(1).log 2>&1 || { \
+	nice cmake --build build/$(1) -j$(JOBS) --target $(3) >build/$(1).log 2>&1 || { \
 	  grep -v '^\[[0-9]*/[0-9]*\] [BL]' build/$(1).log >&2; exit 1; }
 endef
 
@@ -161,12 +163,15 @@ define ctest
 endef
 
 vmm: packages
-	$(call cmake,host,)
+	$(call cmake,host,,all)
 
 tsan: packages
-	$(call cmake,tsan,-DVELLUM_SANITIZE=thread)
+	$(call cmake,tsan,-DVELLUM_SANITIZE=thread,unit_tests)
 
-unit: vmm tsan
+asan: packages
+	$(call cmake,host,,unit_tests)
+
+unit: asan tsan
 	$(call ctest,host)
 	$(call ctest,tsan)
 
