@@ -231,6 +231,22 @@ TEST_F(FaultTest, HugeLeafReplacesTableWhenTheHostCollapsed) {
   m.Settle();
 }
 
+// The table is in use when the huge leaf takes its place: nobody told the vCPU before.
+TEST_F(FaultTest, HugeLeafReplacesTableAsItStands) {
+  Memory(0, kMib2, kHva, 2);
+  // A small leaf under a table, as dirty logging would have left it.
+  ASSERT_EQ(m.SetSlot(0, 0, kMib2, kHva, VLM_MEMSLOT_LOG_DIRTY), 0);
+  ASSERT_EQ(v.Write(Gpa(1)), Outcome::kDone);
+  ASSERT_EQ(m.Stat(VLM_STAT_PAGES_4K), 1u);
+  m.mmu()->space[0].by_id[0]->flags = 0;
+  ASSERT_EQ(v.Write(Gpa(2)), Outcome::kDone);
+  EXPECT_EQ(m.Stat(VLM_STAT_PAGES_2M), 1u);
+  EXPECT_EQ(m.Stat(VLM_STAT_PAGES_4K), 0u);
+  EXPECT_EQ(v.tlb_entries(), 1u) << "flushed before the leaf was written";
+  m.Settle();
+  m.mmu()->space[0].by_id[0]->flags = VLM_MEMSLOT_LOG_DIRTY;
+}
+
 TEST_F(FaultTest, GigabyteLeafDoesNotTakeDownDeepTables) {
   Memory(0, kGib, kHva, 1);
   ASSERT_EQ(v.Write(Gpa(1)), Outcome::kDone);

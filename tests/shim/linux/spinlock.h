@@ -35,7 +35,13 @@ static inline void spin_unlock(spinlock_t *lock)
 
 static inline void rwlock_init(rwlock_t *lock)
 {
-	pthread_rwlock_init(&lock->l, NULL);
+	pthread_rwlockattr_t attr;
+
+	/* As the kernel's: readers that come do not starve a writer that waits. */
+	pthread_rwlockattr_init(&attr);
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&lock->l, &attr);
+	pthread_rwlockattr_destroy(&attr);
 }
 
 static inline void read_lock(rwlock_t *lock)

@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Known bugs of the MMU, each seeded into a copy of its sources: proof that the tests can fail.
+
+  mutants.py list                       names, one a line
+  mutants.py make NAME SOURCES OUT      copy the folder SOURCES to OUT with the bug of that name
+  mutants.py check NAME PROGRAM         run the test that must catch it; 0 if it does, for the right reason
+"""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+
+
+class Mutant:
+    def __init__(self, what, edits, tests, caught_by):
+        self.what, self.edits, self.tests, self.caught_by = what, edits, tests, caught_by
+
+
+MUTANTS = {
+    "notifier_retry": Mutant(
+        "the fault path does not ask whether the host took the page back meanwhile",
+        [("fault.c", "mv->root->invalid || vlm_notifier_must_retry(mmu, seq, f->hva)", "mv->root->invalid")],
+        "FaultTest.InvalidationBetweenLookupAndInstallRetries", "VIOLATION G1"),
+    "notifier_no_sequence": Mutant(
+        "only invalidations in progress are looked at, not those that ended",
+        [("notifier.h", "return READ_ONCE(n->seq) != seq;", "return false;")],
+        "FaultTest.InvalidationBetweenLookupAndInstallRetries", "VIOLATION G1"),
+    "notifier_skips_invalid_roots": Mutant(
+        "the notifier passes over roots that wait for their zapper",
+        [("notifier.c", "vlm_for_each_root(op->mmu, root, VLM_ROOTS_ALL)",
+          "vlm_for_each_root(op->mmu, root, VLM_ROOTS_VALID)")],
+        "ZapTest.NotifierInTheMiddleOfADeleteFindsTheRest", "Expected equality"),
+    "split_link_before_fill": Mutant(
+        "the table of a split huge page is linked before it is filled",
+        [("tdp.c", "	/* Fill first, then publish: a vCPU sees the old translation or the same one again. */\n",
+          "	if (!vlm_spte_try_cmpxchg(sptep, &old, val))\n		return false;\n"),
+         ("tdp.c", "	op->visited += VLM_TABLE_ENTRIES;\n	if (!vlm_spte_try_cmpxchg(sptep, &old, val))\n"
+          "		return false;\n", "	op->visited += VLM_TABLE_ENTRIES;\n")],
+        "DirtyTest.StartOnHugePagesSplitsAndProtects", "VIOLATION G3"),
+    "unlocked_store": Mutant(
+        "a leaf is aged without the mmu lock",
+        [("tdp_range.c", "		if (vlm_tdp_set(op, sptep, old, vlm_spte_make_old(&vlm_spte_ept, old), level)) {\n",
+          "		read_unlock(&op->mmu->lock);\n"
+          "		bool ok = vlm_spte_try_cmpxchg(sptep, &old, vlm_spte_make_old(&vlm_spte_ept, old));\n"
+          "		read_lock(&op->mmu->lock);\n		if (ok) {\n")],
+        "DirtyTest.AgingSeesAccessesAndForgetsThem", "VIOLATION LOCK"),
+    "free_before_grace_period": Mutant(
+        "an unlinked table is freed at once",
+        [("page.c", "call_rcu(&sp->rcu, page_rcu);", "page_rcu(&sp->rcu);")],
+        "ZapTest.DeleteLeavesNothing", "VIOLATION G2"),
+    "no_flush": Mutant(
+        "what was zapped is not flushed",
+        [("flush.h", "	if (flush->needed)\n		vlm_flush_now(mmu);\n", "")],
+        "NotifierTest.PartOfAHugePageTakesAllOfIt", "VIOLATION G"),
+    "table_freed_before_flush": Mutant(
+        "a replaced table is handed to RCU without the flush of the freeze",
+        [("tdp.c", "	vlm_flush_now(op->mmu);\n	vlm_spte_unfreeze", "	vlm_spte_unfreeze")],
+        "FaultTest.HugeLeafReplacesTableAsItStands", "VIOLATION G"),
+    "replace_without_freeze": Mutant(
+        "a huge leaf is written over a table in one step",
+        [("tdp.c", "return !vlm_spte_is_frozen(old) && freeze_and_write(op, sptep, old, val, level);",
+          "return vlm_tdp_set(op, sptep, old, val, level);")],
+        "FaultTest.HugeLeafReplacesTableWhenTheHostCollapsed", "VIOLATION G3"),
+    "fault_on_obsolete_root": Mutant(
+        "a fault installs into a root that was invalidated",
+        [("fault.c", "mv->root->invalid || vlm_notifier_must_retry", "vlm_notifier_must_retry")],
+        "ZapTest.FaultOnAnObsoleteRootInstallsNothing", "Expected equality"),
+    "root_without_mmu_reference": Mutant(
+        "a root is born with its creator's reference only",
+        [("root.c", "refcount_set(&made->refs, 2);", "refcount_set(&made->refs, 1);")],
+        "ZapTest.InvalidRootIsNeverGivenOutAgain", "VIOLATION"),
+    "zap_does_not_count": Mutant(
+        "entries of unlinked tables do not count against the budget: the zap never yields",
+        [("tdp.c", "	op->visited += VLM_TABLE_ENTRIES;\n	if (leaves)", "	if (leaves)")],
+        "ZapTest.HoldIsBoundedWhateverTheSize", "Expected: "),
+    "generation_wrap_ignored": Mutant(
+        "mmio entries of an earlier round of the generation are believed",
+        [("generation.c", "return !(gen & VLM_MMIO_GEN_MASK & ~(u64)(VLM_AS_NUM - 1));", "return false;")],
+        "MemslotTest.MmioGenerationWrapZapsOnceAndNothingStaleHits", "Expected equality"),
+    "publish_without_waiting": Mutant(
+        "slots are published while an invalidation is between begin and end",
+        [("notifier.c", "	idle = !n->active;\n", "	idle = true;\n")],
+        "NotifierTest.SlotUpdateWaitsForAnActiveInvalidation", "published"),
+    "mark_before_install": Mutant(
+        "the page is marked dirty before the entry becomes writable",
+        [("fault.c", "	bool done;\n\n	if (vlm_spte_is_leaf(old, level) && vlm_spte_pfn(old) == pfn) {",
+          "	bool done;\n\n	if (f->flags & VLM_LEAF_WRITABLE)\n		vlm_memslot_mark_dirty(f->slot, f->gfn);\n"
+          "	cpu_relax();\n	if (vlm_spte_is_leaf(old, level) && vlm_spte_pfn(old) == pfn) {"),
+         ("fault.c", "	if (f->flags & VLM_LEAF_WRITABLE)\n		vlm_memslot_mark_dirty(f->slot, f->gfn);\n"
+          "	return VLM_FAULT_FIXED;", "	return VLM_FAULT_FIXED;")],
+        "ThreadTest.NoWriteIsLostByTheDirtyLog", "were lost"),
+}
+
+
+def make(name, sources, out):
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.copytree(sources, out)
+    for file, old, new in MUTANTS[name].edits:
+        path = pathlib.Path(out) / file
+        text = path.read_text()
+        if text.count(old) != 1:
+            sys.exit(f"mutants.py: {name}: {file} has {text.count(old)} places like {old!r}, not 1: bring it up to date")
+        path.write_text(text.replace(old, new))
+
+
+def check(name, program):
+    mutant = MUTANTS[name]
+    run = subprocess.run([program, f"--gtest_filter={mutant.tests}", "--gtest_break_on_failure=0"],
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=100)
+    if "Running 0 tests" in run.stdout:
+        print(f"{name}: there is no test {mutant.tests}")
+        return 1
+    if run.returncode == 0:
+        print(f"{name}: not noticed by {mutant.tests}: {mutant.what}")
+        return 1
+    if mutant.caught_by not in run.stdout:
+        print(run.stdout)
+        print(f"{name}: {mutant.tests} failed, but not with {mutant.caught_by!r}")
+        return 1
+    return 0
+
+
+def main():
+    match sys.argv[1:]:
+        case ["list"]:
+            print("\n".join(MUTANTS))
+        case ["make", name, sources, out]:
+            make(name, sources, out)
+        case ["check", name, program]:
+            sys.exit(check(name, program))
+        case _:
+            sys.exit(__doc__)
+
+
+main()
