@@ -5,6 +5,7 @@
  * SDM volume 3, "Event Injection" and "Information for VM Exits During Event Delivery".
  */
 
+#include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 #include <asm/vmx.h>
 
@@ -280,6 +281,23 @@ static void set_windows(struct vlm_vcpu *vcpu, bool blocked)
 	vlm_vmx_set_irq_window(&vcpu->vmx, irq);
 }
 
+/*
+ * With the trap flag on in an interrupt shadow, the CPU would have a single-step trap
+ * pending, and entry insists on it. SDM "Checks on Guest Non-Register State".
+ */
+static void set_pending_step(struct vlm_vcpu *vcpu)
+{
+	u64 debugctl = 0;
+
+	if (likely(!(vlm_vmx_rflags(&vcpu->vmx) & X86_EFLAGS_TF)))
+		return;
+	if (!(vlm_vmx_interruptibility(&vcpu->vmx) &
+	      (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)))
+		return;
+	vlm_vmx_get_msr(&vcpu->vmx, MSR_IA32_DEBUGCTLMSR, &debugctl);
+	vlm_vmx_set_pending_debug(&vcpu->vmx, debugctl & DEBUGCTLMSR_BTF ? 0 : VLM_DR6_BS);
+}
+
 int vlm_events_inject(struct vlm_vcpu *vcpu)
 {
 	struct vlm_events *ev = &vcpu->events;
@@ -296,6 +314,7 @@ int vlm_events_inject(struct vlm_vcpu *vcpu)
 	if (ev->handed == VLM_HANDED_NONE && !blocked)
 		hand_new(vcpu);
 	set_windows(vcpu, blocked);
+	set_pending_step(vcpu);
 	return VLM_RESUME;
 }
 

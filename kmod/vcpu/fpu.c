@@ -72,44 +72,49 @@ void vlm_fpu_put(struct vlm_vcpu *vcpu)
 	vcpu->fpu.loaded = false;
 }
 
-static bool uses_pkru(struct vlm_vcpu *vcpu, u64 cr4)
+/* Only a kernel that uses protection keys itself lets a guest have them. */
+static bool uses_pkru(struct vlm_vcpu *vcpu)
 {
 	return boot_cpu_has(X86_FEATURE_OSPKE) &&
-	       ((vcpu->fpu.xcr0 & XFEATURE_MASK_PKRU) || (cr4 & X86_CR4_PKE));
+	       ((vcpu->fpu.xcr0 & XFEATURE_MASK_PKRU) ||
+		(vlm_vmx_cr4(&vcpu->vmx) & X86_CR4_PKE));
+}
+
+/* A guest without CR4.OSXSAVE cannot tell what XCR0 holds. It changes by XSETBV only, which exits. */
+static bool swaps_xcr0(struct vlm_vcpu *vcpu)
+{
+	return host_xcr0 && vcpu->fpu.xcr0 != host_xcr0 &&
+	       (vlm_vmx_cr4(&vcpu->vmx) & X86_CR4_OSXSAVE);
 }
 
 void vlm_fpu_enter(struct vlm_vcpu *vcpu)
 {
-	u64 cr4 = vlm_vmx_cr4(&vcpu->vmx);
-
 	if (test_thread_flag(TIF_NEED_FPU_LOAD))
 		switch_fpu_return();
-	if (cr4 & X86_CR4_OSXSAVE) {
-		if (vcpu->fpu.xcr0 != host_xcr0)
-			xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->fpu.xcr0);
-		if (host_xss)
-			wrmsrl(MSR_IA32_XSS, 0);
-	}
-	if (uses_pkru(vcpu, cr4)) {
+	vcpu->fpu.xcr0_swapped = swaps_xcr0(vcpu);
+	if (vcpu->fpu.xcr0_swapped)
+		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->fpu.xcr0);
+	if (host_xss)
+		wrmsrl(MSR_IA32_XSS, 0);
+	if (uses_pkru(vcpu)) {
 		vcpu->fpu.host_pkru = read_pkru();
 		if (vcpu->fpu.host_pkru != vcpu->fpu.pkru)
 			wrpkru(vcpu->fpu.pkru);
 	}
 }
 
-/* CR4.OSXSAVE may have been cleared by the guest meanwhile: write the host's values anyway. */
 void vlm_fpu_leave(struct vlm_vcpu *vcpu)
 {
-	if (host_xcr0 && vcpu->fpu.xcr0 != host_xcr0 &&
-	    xgetbv(XCR_XFEATURE_ENABLED_MASK) != host_xcr0)
-		xsetbv(XCR_XFEATURE_ENABLED_MASK, host_xcr0);
-	if (host_xss)
-		wrmsrl(MSR_IA32_XSS, host_xss);
-	if (uses_pkru(vcpu, vlm_vmx_cr4(&vcpu->vmx))) {
+	/* CR4.PKE exits when it changes, so the answer is the one of the entry. */
+	if (uses_pkru(vcpu)) {
 		vcpu->fpu.pkru = rdpkru();
 		if (vcpu->fpu.pkru != vcpu->fpu.host_pkru)
 			wrpkru(vcpu->fpu.host_pkru);
 	}
+	if (host_xss)
+		wrmsrl(MSR_IA32_XSS, host_xss);
+	if (vcpu->fpu.xcr0_swapped)
+		xsetbv(XCR_XFEATURE_ENABLED_MASK, host_xcr0);
 }
 
 /* SDM "XSETBV - Set Extended Control Register". */

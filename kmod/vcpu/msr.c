@@ -151,6 +151,9 @@ static int set_spec_ctrl(struct vlm_vcpu *vcpu, u32 msr, u64 data, bool host)
 		allowed |= SPEC_CTRL_SSBD;
 	if (data & ~allowed)
 		return -EINVAL;
+	/* A guest that uses it writes it all the time. One that does not pays for no switch. */
+	if (!host && data)
+		vlm_vmx_intercept_msr(&vcpu->vmx, msr, false, false);
 	return set_vmx(vcpu, msr, data, host);
 }
 

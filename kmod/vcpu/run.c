@@ -19,8 +19,10 @@ static int reload_root(struct vlm_vcpu *vcpu)
 {
 	int changed = vlm_mmu_reload(&vcpu->mmu);
 
-	if (changed < 0)
+	if (changed < 0) {
+		vlm_request_set(&vcpu->head, VLM_REQ_MMU_RELOAD);
 		return changed;
+	}
 	if (changed) {
 		vlm_vmx_set_eptp(&vcpu->vmx, vlm_mmu_vcpu_eptp(&vcpu->mmu));
 		vlm_request_set(&vcpu->head, VLM_REQ_TLB_FLUSH);
@@ -36,7 +38,7 @@ static int handle_requests(struct vlm_vcpu *vcpu)
 
 	if (vlm_request_test(v, VLM_REQ_VM_DEAD))
 		return -EIO;
-	if (vlm_request_take(v, VLM_REQ_MMU_RELOAD) || !vcpu->mmu.root) {
+	if (vlm_request_take(v, VLM_REQ_MMU_RELOAD)) {
 		err = reload_root(vcpu);
 		if (err)
 			return err;
@@ -98,7 +100,7 @@ static int run_once(struct vlm_vcpu *vcpu)
 {
 	int step;
 
-	if (vlm_request_any(&vcpu->head) || !vcpu->mmu.root) {
+	if (vlm_request_any(&vcpu->head)) {
 		step = handle_requests(vcpu);
 		if (step != VLM_RESUME || !vlm_runnable(vcpu))
 			return step;

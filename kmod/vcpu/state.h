@@ -193,6 +193,7 @@ struct vlm_user_io {
  * @guest:	container of the kernel's FPU switch
  * @loaded:	the guest's container is current's (between KVM_RUN's ends)
  * @xcr0:	guest XCR0
+ * @xcr0_swapped: it is in the register, from the entry to the exit
  * @pkru:	guest PKRU, valid while the guest does not run
  * @host_pkru:	the thread's, valid while the guest runs
  */
@@ -200,6 +201,7 @@ struct vlm_fpu {
 	struct fpu_guest guest;
 	bool loaded;
 	u64 xcr0;
+	bool xcr0_swapped;
 	u32 pkru;
 	u32 host_pkru;
 };
