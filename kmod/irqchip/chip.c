@@ -92,7 +92,7 @@ int vlm_irqchip_signal_msi(struct vlm_vm *vm, const struct kvm_msi *msi)
 	if (!vlm_vm_irqchip(vm) || (msi->flags & ~KVM_MSI_VALID_DEVID))
 		return -EINVAL;
 	vlm_msi_decode(msi->address_lo, msi->address_hi, msi->data, &msg);
-	return vlm_apic_deliver(vm, NULL, &msg);
+	return vlm_apic_deliver(vm, NULL, &msg, NULL);
 }
 
 void vlm_irqchip_eoi(struct vlm_vm *vm, u8 vector)

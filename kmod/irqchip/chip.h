@@ -57,6 +57,7 @@ struct vlm_pic {
  * struct vlm_ioapic - the I/O APIC
  * @lock:	everything below; taken in any context; held while interrupts are sent, so
  *		that an EOI cannot overtake the remote IRR bit
+ * @fresh:	the last message made a vector pending that was not
  * @redeliver:	continues a pin that stormed
  */
 struct vlm_ioapic {
@@ -65,6 +66,7 @@ struct vlm_ioapic {
 	u8 sources[VLM_IOAPIC_PINS];
 	struct vlm_iodev dev;
 	struct vlm_vm *vm;
+	bool fresh;
 	struct delayed_work redeliver;
 };
 
@@ -106,13 +108,14 @@ static inline void vlm_irq_notify(struct vlm_vcpu_head *v)
 
 /*
  * deliver.c: send @msg to the local APICs that it names. @from is the sender of an
- * IPI, or NULL. Number of APICs in which a vector became pending, or that took
- * another kind of message; 0 if it was pending already; -1 if nobody was there.
- * Any context.
+ * IPI, or NULL. Number of APICs that took it, 0 if none acts on such a message, -1 if
+ * nobody was there. As on KVM, a vector that was pending already counts, too; who
+ * must know passes @fresh, which becomes true if one was not. Any context.
  */
-int vlm_apic_deliver(struct vlm_vm *vm, struct vlm_vcpu_head *from, const struct vlm_apic_msg *msg);
+int vlm_apic_deliver(struct vlm_vm *vm, struct vlm_vcpu_head *from, const struct vlm_apic_msg *msg,
+		     bool *fresh);
 /* Likewise for one APIC, which the caller chose. */
-int vlm_lapic_receive(struct vlm_vcpu_head *v, const struct vlm_apic_msg *msg);
+int vlm_lapic_receive(struct vlm_vcpu_head *v, const struct vlm_apic_msg *msg, bool *fresh);
 
 /* pic.c */
 void vlm_pic_init(struct vlm_pic *pic, struct vlm_vm *vm);
@@ -132,6 +135,7 @@ void vlm_ioapic_init(struct vlm_ioapic *io, struct vlm_vm *vm);
 int vlm_ioapic_connect(struct vlm_ioapic *io);	/* to the memory bus; caller holds slots_lock */
 void vlm_ioapic_disconnect(struct vlm_ioapic *io);
 void vlm_ioapic_quiesce(struct vlm_ioapic *io);	/* stop delayed work; may sleep */
+/* Status as vlm_ioapic_regs_set_line(); the PIT gets 0, too, if the vector was pending. */
 int vlm_ioapic_set_line(struct vlm_ioapic *io, u32 pin, enum vlm_irq_source source, int level);
 void vlm_ioapic_eoi(struct vlm_ioapic *io, u8 vector);
 void vlm_ioapic_get(struct vlm_ioapic *io, struct kvm_ioapic_state *s);

@@ -3,7 +3,7 @@
 
 #include "chip.h"
 
-int vlm_lapic_receive(struct vlm_vcpu_head *v, const struct vlm_apic_msg *msg)
+int vlm_lapic_receive(struct vlm_vcpu_head *v, const struct vlm_apic_msg *msg, bool *fresh)
 {
 	struct vlm_lapic_regs *r = &v->lapic->regs;
 	bool posted;
@@ -16,7 +16,9 @@ int vlm_lapic_receive(struct vlm_vcpu_head *v, const struct vlm_apic_msg *msg)
 		posted = vlm_lapic_regs_post(r, msg->vector, msg->trig);
 		if (posted || READ_ONCE(r->errors))
 			vlm_irq_notify(v);
-		return posted;
+		if (fresh)
+			*fresh |= posted;
+		return 1;
 	case VLM_APIC_SMI:
 		vlm_vcpu_post_event(v, VLM_EVENT_SMI);
 		return 1;
@@ -95,29 +97,30 @@ static struct vlm_vcpu_head *arbitrate(struct vlm_vm *vm, struct vlm_vcpu_head *
 	return NULL;
 }
 
-int vlm_apic_deliver(struct vlm_vm *vm, struct vlm_vcpu_head *from, const struct vlm_apic_msg *msg)
+int vlm_apic_deliver(struct vlm_vm *vm, struct vlm_vcpu_head *from, const struct vlm_apic_msg *msg,
+		     bool *fresh)
 {
 	struct vlm_vcpu_head *v;
 	int result = -1;
 	u32 i;
 
 	if (msg->shorthand == VLM_APIC_TO_SELF)
-		return from && from->lapic ? vlm_lapic_receive(from, msg) : -1;
+		return from && from->lapic ? vlm_lapic_receive(from, msg, fresh) : -1;
 	if (msg->shorthand == VLM_APIC_TO_DEST) {
 		v = single_target(vm, msg);
 		if (v)
-			return vlm_lapic_receive(v, msg);
+			return vlm_lapic_receive(v, msg, fresh);
 	}
 	if (msg->mode == VLM_APIC_LOWEST) {
 		v = arbitrate(vm, from, msg);
-		return v ? vlm_lapic_receive(v, msg) : -1;
+		return v ? vlm_lapic_receive(v, msg, fresh) : -1;
 	}
 	vlm_vm_for_each_vcpu(vm, v, i) {
 		int one;
 
 		if (!is_candidate(v, from, msg))
 			continue;
-		one = vlm_lapic_receive(v, msg);
+		one = vlm_lapic_receive(v, msg, fresh);
 		if (one >= 0)
 			result = one + (result < 0 ? 0 : result);
 	}

@@ -213,7 +213,7 @@ static int route_set(struct vlm_irqchip *chip, const struct route *r, enum vlm_i
 		     int level)
 {
 	if (r->type == KVM_IRQ_ROUTING_MSI)
-		return level ? vlm_apic_deliver(chip->vm, NULL, &r->msg) : -1;
+		return level ? vlm_apic_deliver(chip->vm, NULL, &r->msg, NULL) : -1;
 	switch (r->chip) {
 	case KVM_IRQCHIP_PIC_MASTER:
 		return vlm_pic_set_line(&chip->pic, r->pin, source, level);

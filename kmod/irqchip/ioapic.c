@@ -13,7 +13,8 @@ int vlm_ioapic_send(struct vlm_ioapic_regs *r, const struct vlm_apic_msg *msg)
 	struct vlm_ioapic *io = container_of(r, struct vlm_ioapic, regs);
 
 	lockdep_assert_held(&io->lock);
-	return vlm_apic_deliver(io->vm, NULL, msg);
+	io->fresh = false;
+	return vlm_apic_deliver(io->vm, NULL, msg, &io->fresh);
 }
 
 int vlm_ioapic_set_line(struct vlm_ioapic *io, u32 pin, enum vlm_irq_source source, int level)
@@ -29,6 +30,9 @@ int vlm_ioapic_set_line(struct vlm_ioapic *io, u32 pin, enum vlm_irq_source sour
 	else
 		io->sources[pin] &= ~BIT(source);
 	ret = vlm_ioapic_regs_set_line(&io->regs, pin, io->sources[pin] != 0);
+	/* Ticks that merge in the local APIC are lost to the guest: the PIT makes up for them. */
+	if (level && source == VLM_IRQ_SOURCE_PIT && ret > 0 && !io->fresh)
+		ret = 0;
 	spin_unlock_irqrestore(&io->lock, flags);
 	return ret;
 }

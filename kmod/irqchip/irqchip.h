@@ -35,8 +35,8 @@ int vlm_pit_set_reinject(struct vlm_vm *vm, bool reinject);
 /* KVM_SET_GSI_ROUTING with @entries in kernel memory, @nr up to 4096. -EINVAL, -ENOMEM. */
 int vlm_irqchip_set_routing(struct vlm_vm *vm, const struct kvm_irq_routing_entry *entries, u32 nr);
 /*
- * KVM_SIGNAL_MSI. No lock held. Number of APICs that took it, 0 if it was pending
- * already, -1 without a destination; -EINVAL without irqchip or for unknown flags.
+ * KVM_SIGNAL_MSI. No lock held. Number of APICs that took it, -1 without a destination;
+ * -EINVAL without irqchip or for unknown flags.
  */
 int vlm_irqchip_signal_msi(struct vlm_vm *vm, const struct kvm_msi *msi);
 /*

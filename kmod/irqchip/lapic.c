@@ -87,7 +87,7 @@ static void apply(struct vlm_lapic *l, const struct vlm_lapic_fx *fx)
 	if (fx->flags & VLM_LAPIC_FX_EOI)
 		vlm_irqchip_eoi(l->v->vm, fx->eoi_vector);
 	if (fx->flags & VLM_LAPIC_FX_IPI)
-		vlm_apic_deliver(l->v->vm, l->v, &fx->ipi);
+		vlm_apic_deliver(l->v->vm, l->v, &fx->ipi, NULL);
 	if (fx->flags & VLM_LAPIC_FX_EVENT)
 		vlm_request_set(l->v, VLM_REQ_EVENT);
 }

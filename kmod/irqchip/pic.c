@@ -29,7 +29,7 @@ static void raise_output(struct vlm_vm *vm)
 		if (vlm_pic_reaches(v))
 			vlm_irq_notify(v);
 		else if (vlm_lapic_regs_lvt(&v->lapic->regs, VLM_LAPIC_LVT_LINT0, &msg))
-			vlm_lapic_receive(v, &msg);
+			vlm_lapic_receive(v, &msg, NULL);
 	}
 }
 
