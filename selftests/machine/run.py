@@ -15,6 +15,7 @@ program on this host: it is added by itself. The shell is busybox.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -130,6 +131,8 @@ def execute(options: Options) -> int:
 
 def main() -> int:
     """Entry point."""
+    # Unwind on a polite kill, so that no emulator and no folder outlives this process.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         return execute(parse(sys.argv[1:]))
     except MachineError as error:
