@@ -2,9 +2,12 @@
 
 #include "native_cpu.h"
 
+#include <asm/ldt.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -22,6 +25,8 @@ struct Shared {
   uint16_t pad;
   uint32_t back_offset;  // and back into 64-bit code
   uint16_t back_selector;
+  uint16_t data_selector;  // of DS, ES and SS, for the instruction
+  uint16_t host_selector;  // and afterwards
 };
 
 constexpr uint64_t kEpilogue = NativeCpu::kCode + 0x200;
@@ -29,6 +34,10 @@ constexpr uint64_t kInsn = NativeCpu::kCode + 0x400;
 constexpr uint64_t kEntry = NativeCpu::kCode;
 constexpr uint16_t kCompatSelector = 0x23;  // the kernel's 32-bit user code segment
 constexpr uint16_t kLongSelector = 0x33;
+constexpr uint16_t kFlatSelector = 0x2b;
+// Entries 0 and 1 of the local descriptor table.
+constexpr uint16_t kCode16Selector = 0x07;
+constexpr uint16_t kData16Selector = 0x0f;
 
 Shared* State() { return reinterpret_cast<Shared*>(NativeCpu::kState); }
 
@@ -63,9 +72,16 @@ class Emitter {
     Bytes({0xe9});
     Abs32(reinterpret_cast<const void*>(target - from));
   }
-  void JumpFar(const void* pointer) {  // the same bytes serve 64-bit and 32-bit code
+  void JumpFar(const void* pointer) {
     Bytes({0xff, 0x2c, 0x25});
     Abs32(pointer);
+  }
+  // DS, ES and SS without the help of a register.
+  void LoadSegments(const uint16_t* selector) {
+    for (uint8_t seg : {uint8_t{3}, uint8_t{0}, uint8_t{2}}) {
+      Bytes({0x8e, static_cast<uint8_t>(0x04 | seg << 3), 0x25});
+      Abs32(selector);
+    }
   }
 
  private:
@@ -93,13 +109,14 @@ void EmitEpilogue() {
     out.Bytes({0x0f, 0x11, static_cast<uint8_t>(0x04 | i << 3), 0x25});
     out.Abs32(&State()->cpu.xmm[i]);
   }
+  out.LoadSegments(&State()->host_selector);
   out.RegAbs(0x8b, 4, &State()->host_rsp);
   out.Bytes({0x9c, 0x8f, 0x04, 0x25});  // pushfq; pop qword [rflags]
   out.Abs32(&State()->cpu.rflags);
   out.Bytes({0x9d, 0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b, 0xc3});
 }
 
-// The prologue ends with a jump to the code; the code ends with a way to the epilogue.
+// The prologue runs into a jump to the code; behind the code stands a way to the epilogue.
 void EmitLong(std::span<const uint8_t> code) {
   Emitter enter(kEntry + 0x180);
   enter.Jump(kInsn);
@@ -108,17 +125,36 @@ void EmitLong(std::span<const uint8_t> code) {
   out.Jump(kEpilogue);
 }
 
-void EmitCompat(std::span<const uint8_t> code) {
-  State()->far_offset = static_cast<uint32_t>(kInsn);
-  State()->far_selector = kCompatSelector;
+void EmitCompat(std::span<const uint8_t> code, Width width) {
+  const bool narrow = width == Width::k16;
+  State()->far_offset = static_cast<uint32_t>(NativeCpu::InsnOffset(width));
+  State()->far_selector = narrow ? kCode16Selector : kCompatSelector;
   State()->back_offset = static_cast<uint32_t>(kEpilogue);
   State()->back_selector = kLongSelector;
+  State()->data_selector = narrow ? kData16Selector : kFlatSelector;
   Emitter enter(kEntry + 0x180);
+  enter.LoadSegments(&State()->data_selector);
   enter.JumpFar(&State()->far_offset);
   Emitter out(kInsn);
   out.Code(code);
-  out.Bytes({0xff, 0x2d});  // jmp far [abs32], in 32-bit code
-  out.Abs32(&State()->back_offset);
+  const uint64_t back = reinterpret_cast<uint64_t>(&State()->back_offset);
+  if (narrow) {
+    const uint64_t offset = back - NativeCpu::kBase;
+    out.Bytes({0x66, 0xff, 0x2e, static_cast<uint8_t>(offset), static_cast<uint8_t>(offset >> 8)});
+  } else {
+    out.Bytes({0xff, 0x2d});
+    out.Abs32(&State()->back_offset);
+  }
+}
+
+void AddLdtEntry(unsigned number, unsigned contents) {
+  user_desc desc{};
+  desc.entry_number = number;
+  desc.base_addr = NativeCpu::kBase;
+  desc.limit = 0xffff;
+  desc.contents = contents & 3;
+  desc.useable = 1;
+  if (syscall(SYS_modify_ldt, 1, &desc, sizeof(desc)) != 0) perror("modify_ldt");
 }
 
 void OnSignal(int number, siginfo_t* info, void* context) {
@@ -129,7 +165,7 @@ void OnSignal(int number, siginfo_t* info, void* context) {
   }
   fault_vector = number == SIGFPE ? 0 : number == SIGILL ? 6 : number == SIGSEGV ? 14 : -1;
   machine->uc_mcontext.gregs[REG_RIP] = static_cast<greg_t>(kEpilogue);
-  // 32-bit code may have been interrupted.
+  // Other code than 64-bit may have been interrupted.
   auto& segs = machine->uc_mcontext.gregs[REG_CSGSFS];
   segs = (segs & ~0xffffll) | kLongSelector;
 }
@@ -141,7 +177,9 @@ NativeCpu& NativeCpu::Get() {
   return cpu;
 }
 
-NativeCpu::NativeCpu() : insn_address_(kInsn) {
+uint64_t NativeCpu::InsnOffset(Width width) { return kInsn - SegmentBase(width); }
+
+NativeCpu::NativeCpu() {
   void* at = mmap(reinterpret_cast<void*>(kBase), kData + kDataBytes - kBase,
                   PROT_READ | PROT_WRITE | PROT_EXEC,
                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
@@ -162,18 +200,22 @@ NativeCpu::NativeCpu() : insn_address_(kInsn) {
   memset(at, 0x90, 0x1000);
   EmitPrologue();
   EmitEpilogue();
-  CpuState probe{};
-  probe.rflags = 2;
-  const uint8_t inc_eax[] = {0x40};
-  can_compat_ = Run(inc_eax, &probe, true).ran && probe.regs[0] == 1;
+  AddLdtEntry(0, 2);
+  AddLdtEntry(1, 0);
+  State()->host_selector = kFlatSelector;
+  can_[static_cast<size_t>(Width::k64)] = true;
+  for (const Width width : {Width::k16, Width::k32}) {
+    CpuState probe{};
+    probe.rflags = 2;
+    const uint8_t inc_ax[] = {0x40};
+    can_[static_cast<size_t>(width)] = Run(inc_ax, &probe, width).ran && probe.regs[0] == 1;
+  }
 }
 
-NativeResult NativeCpu::Run(std::span<const uint8_t> code, CpuState* state, bool compat) {
+NativeResult NativeCpu::Run(std::span<const uint8_t> code, CpuState* state, Width width) {
   memset(reinterpret_cast<void*>(kInsn), 0x90, 0x40);
-  compat ? EmitCompat(code) : EmitLong(code);
+  width == Width::k64 ? EmitLong(code) : EmitCompat(code, width);
   State()->cpu = *state;
-  // 64-bit code ignores these; 32-bit code needs them.
-  asm volatile("mov %0, %%ds; mov %0, %%es" ::"r"(0x2b));
   fault_vector = -2;
   running = true;
   reinterpret_cast<void (*)()>(kEntry)();

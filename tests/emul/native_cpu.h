@@ -17,6 +17,10 @@ struct CpuState {
   alignas(16) std::array<std::array<uint8_t, 16>, 2> xmm;  // xmm0, xmm1
 };
 
+// Which code segment the instruction runs in. 16-bit code and its data lie in segments of 64 KiB
+// at NativeCpu::kBase, where the others have flat ones.
+enum class Width { k16, k32, k64 };
+
 struct NativeResult {
   bool ran;
   int vector;  // exception if !ran: 0 (#DE), 6 (#UD), 13 or 14 (memory), -1 otherwise
@@ -33,17 +37,17 @@ class NativeCpu {
 
   static NativeCpu& Get();
 
-  // Where the instruction will stand, for RIP-relative operands.
-  uint64_t InsnAddress() const { return insn_address_; }
-  // Runs code, which must fall through; compat runs it as 32-bit code.
-  NativeResult Run(std::span<const uint8_t> code, CpuState* state, bool compat = false);
+  static uint64_t SegmentBase(Width width) { return width == Width::k16 ? kBase : 0; }
+  // Where the instruction will stand, as an offset in its segment.
+  static uint64_t InsnOffset(Width width);
+  // Runs code, which must fall through.
+  NativeResult Run(std::span<const uint8_t> code, CpuState* state, Width width = Width::k64);
   std::span<uint8_t> Data() { return {reinterpret_cast<uint8_t*>(kData), kDataBytes}; }
-  bool CanCompat() const { return can_compat_; }
+  bool Can(Width width) const { return can_[static_cast<size_t>(width)]; }
 
  private:
   NativeCpu();
-  bool can_compat_ = false;
-  uint64_t insn_address_;
+  std::array<bool, 3> can_{};
 };
 
 }  // namespace vmm

@@ -202,11 +202,12 @@ class NativeTest : public ::testing::Test {
     return OneIn(3) ? Below(64) : Random();
   }
 
-  void FillState(bool compat) {
+  void FillState(Width width) {
     for (uint64_t& reg : state_.regs) {
       reg = Interesting();
-      if (compat) reg = static_cast<uint32_t>(reg);
+      if (width != Width::k64) reg = static_cast<uint32_t>(reg);
     }
+    if (width == Width::k16) state_.regs[kRsp] = static_cast<uint16_t>(state_.regs[kRsp]);
     state_.rflags = 2 | (Random() & kStatusFlags) | 0x200;
     for (auto& xmm : state_.xmm) {
       for (uint8_t& byte : xmm) byte = static_cast<uint8_t>(Random());
@@ -227,16 +228,36 @@ class NativeTest : public ::testing::Test {
     for (size_t i = 0; i < bytes; i++) code_.push_back(static_cast<uint8_t>(value >> (8 * i)));
   }
 
+  // The same with 16-bit addressing.
+  void AppendMemory16(uint8_t reg, uint64_t target) {
+    static constexpr int kBases[8] = {kRbx, kRbx, kRbp, kRbp, kRsi, kRdi, kRbp, kRbx};
+    static constexpr int kIndexes[8] = {kRsi, kRdi, kRsi, kRdi, -1, -1, -1, -1};
+    const auto mod = static_cast<uint8_t>(Below(3));
+    const auto rm = static_cast<uint8_t>(Below(8));
+    code_.push_back(static_cast<uint8_t>(mod << 6 | reg << 3 | rm));
+    if (mod == 0 && rm == 6) {
+      Append(target, 2);
+      return;
+    }
+    const uint64_t disp = mod == 1 ? static_cast<uint64_t>(static_cast<int8_t>(Random()))
+                                   : mod * Random();
+    uint64_t base = target - disp;
+    if (kIndexes[rm] >= 0) base -= state_.regs[static_cast<size_t>(kIndexes[rm])];
+    state_.regs[static_cast<size_t>(kBases[rm])] = (base & 0xffff) | (Random() & 0xffff0000);
+    Append(disp, mod);
+  }
+
   // Appends modrm with a memory operand at target; reg is the 3-bit field. Sets the registers
   // that make the address; returns false if the choice cannot work.
-  bool AppendMemory(uint8_t reg, uint8_t rex, uint64_t target, bool ad32, bool compat,
+  bool AppendMemory(uint8_t reg, uint8_t rex, uint64_t target, bool ad32, Width width,
                     size_t imm_bytes) {
     const auto rex_b = static_cast<uint8_t>((rex & 1) << 3);
     const auto rex_x = static_cast<uint8_t>((rex & 2) << 2);
     const auto mod = static_cast<uint8_t>(Below(3));
     auto rm = static_cast<uint8_t>(Below(8));
     const auto modrm = static_cast<uint8_t>(mod << 6 | reg << 3 | rm);
-    const uint64_t junk = ad32 && !compat && OneIn(2) ? Random() << 32 : 0;
+    const bool full = width == Width::k64;
+    const uint64_t junk = ad32 && full && OneIn(2) ? Random() << 32 : 0;
     code_.push_back(modrm);
     uint64_t index_part = 0;
     if (rm == 4) {
@@ -256,8 +277,8 @@ class NativeTest : public ::testing::Test {
       }
       rm = base;
     } else if (mod == 0 && rm == 5) {
-      const uint64_t next = cpu_.InsnAddress() + code_.size() + 4 + imm_bytes;
-      Append(compat ? target : target - next, 4);
+      const uint64_t next = NativeCpu::InsnOffset(width) + code_.size() + 4 + imm_bytes;
+      Append(full ? target - next : target, 4);
       return true;
     } else {
       rm = static_cast<uint8_t>(rm | rex_b);
@@ -266,7 +287,7 @@ class NativeTest : public ::testing::Test {
     if (mod == 1) disp = static_cast<int8_t>(Random());
     if (mod == 2) disp = static_cast<int32_t>(Random());
     uint64_t base_value = target - index_part - static_cast<uint64_t>(disp);
-    if (ad32 || compat) base_value = static_cast<uint32_t>(base_value);
+    if (ad32 || !full) base_value = static_cast<uint32_t>(base_value);
     state_.regs[rm] = base_value | junk;
     if (mod == 1) Append(static_cast<uint64_t>(disp), 1);
     if (mod == 2) Append(static_cast<uint64_t>(disp), 4);
@@ -285,28 +306,32 @@ class NativeTest : public ::testing::Test {
 
   // Runs code_ on both from state_; flags outside of undefined must agree.
   // Returns false if the emulator declined.
-  bool Compare(uint64_t undefined, bool compat) {
+  bool Compare(uint64_t undefined, Width width) {
     SCOPED_TRACE(Describe());
-    machine_.SetMode(compat ? VLM_EMUL_PROT32 : VLM_EMUL_LONG64);
+    machine_.SetMode(width == Width::k64   ? VLM_EMUL_LONG64
+                     : width == Width::k32 ? VLM_EMUL_PROT32
+                                           : VLM_EMUL_PROT16);
+    const uint64_t base = NativeCpu::SegmentBase(width);
+    for (vlm_emul_seg& seg : machine_.segs) seg.base = base;
     machine_.emul.cpl = 3;
     std::copy(state_.regs.begin(), state_.regs.end(), machine_.regs.begin());
     for (size_t i = 0; i < state_.xmm.size(); i++) machine_.xmm[i] = state_.xmm[i];
     machine_.emul.rflags = state_.rflags;
-    machine_.emul.rip = cpu_.InsnAddress();
-    machine_.MapRange(machine_.emul.rip, code_.size());
-    machine_.Poke(machine_.emul.rip, code_);
+    machine_.emul.rip = NativeCpu::InsnOffset(width);
+    machine_.MapRange(machine_.emul.rip + base, code_.size());
+    machine_.Poke(machine_.emul.rip + base, code_);
     machine_.Poke(NativeCpu::kData, cpu_.Data());
     machine_.accesses.clear();
     const CpuState before = state_;
 
     vlm_emul_result result = VLM_EMUL_DONE;
-    const uint64_t end = cpu_.InsnAddress() + code_.size();
+    const uint64_t end = NativeCpu::InsnOffset(width) + code_.size();
     for (int steps = 0; machine_.emul.rip != end && steps < 100; steps++) {
       result = machine_.Step();
       if (result != VLM_EMUL_DONE) break;
     }
     if (result == VLM_EMUL_UNHANDLED) return false;
-    const NativeResult native = cpu_.Run(code_, &state_, compat);
+    const NativeResult native = cpu_.Run(code_, &state_, width);
     if (!native.ran) {
       EXPECT_EQ(result, VLM_EMUL_FAULT) << "native vector " << native.vector;
       if (native.vector == 0) {
@@ -317,8 +342,10 @@ class NativeTest : public ::testing::Test {
     EXPECT_EQ(result, VLM_EMUL_DONE) << "vector " << int{machine_.emul.fault.vector};
     if (result != VLM_EMUL_DONE) return true;
     EXPECT_EQ(machine_.emul.rip, end);
-    for (size_t i = 0; i < (compat ? 8 : 16); i++) {
-      const uint64_t mask = compat ? 0xffffffff : ~0ull;
+    for (size_t i = 0; i < (width == Width::k64 ? 16 : 8); i++) {
+      uint64_t mask = width == Width::k64 ? ~0ull : 0xffffffff;
+      // The kernel's return to 16-bit code may lose the upper half.
+      if (width == Width::k16 && i == kRsp) mask = 0xffff;
       EXPECT_EQ(machine_.regs[i] & mask, state_.regs[i] & mask)
           << "register " << i << ", was " << std::hex << before.regs[i];
     }
@@ -331,20 +358,20 @@ class NativeTest : public ::testing::Test {
   }
 
   // One random instance of form; true if it was compared.
-  bool RunForm(const Form& form, bool compat) {
+  bool RunForm(const Form& form, Width width) {
     code_.clear();
-    FillState(compat);
-    const bool ad32 = !compat && form.modrm && OneIn(5);
+    FillState(width);
+    const bool wide = width == Width::k64;
+    const bool ad32 = width != Width::k32 && form.modrm && OneIn(4);
     const bool opsize = !form.fixed_size && OneIn(3);
     const bool memory = form.modrm && !form.wide_rm && (form.memory_only || OneIn(2));
     const bool lock = form.lock && memory && OneIn(3);
     uint8_t rex = 0;
-    if (!compat && OneIn(2)) rex = static_cast<uint8_t>(0x40 | Below(16));
+    if (wide && OneIn(2)) rex = static_cast<uint8_t>(0x40 | Below(16));
     if (form.fixed_size && form.name == "cmpxchg8b") rex = static_cast<uint8_t>(rex & ~8);
-    uint32_t size = 4;
-    if (opsize) size = 2;
+    uint32_t size = opsize == (width == Width::k16) ? 4 : 2;
     if (rex & 8) size = 8;
-    const uint32_t wide = size;
+    const uint32_t full_size = size;
     if (form.byte) size = 1;
     if (lock) code_.push_back(0xf0);
     if (opsize) code_.push_back(0x66);
@@ -355,12 +382,16 @@ class NativeTest : public ::testing::Test {
     size_t imm_bytes = 0;
     if (form.imm == Imm::kByte) imm_bytes = 1;
     if (form.imm == Imm::kZ) imm_bytes = std::min<size_t>(size, 4);
-    if (form.imm == Imm::kV) imm_bytes = wide;
+    if (form.imm == Imm::kV) imm_bytes = full_size;
     if (form.modrm) {
       const auto reg = static_cast<uint8_t>(form.group >= 0 ? static_cast<uint64_t>(form.group) : Below(8));
       if (memory) {
-        const uint64_t target = kOperand + Below(56);
-        if (!AppendMemory(reg, rex, target, ad32, compat, imm_bytes)) return false;
+        const uint64_t target = kOperand + Below(56) - NativeCpu::SegmentBase(width);
+        if (width == Width::k16 && !ad32) {
+          AppendMemory16(reg, target);
+        } else if (!AppendMemory(reg, rex, target, ad32, width, imm_bytes)) {
+          return false;
+        }
       } else {
         code_.push_back(static_cast<uint8_t>(0xc0u | static_cast<unsigned>(reg) << 3 | Below(8)));
       }
@@ -371,15 +402,15 @@ class NativeTest : public ::testing::Test {
         form.imm == Imm::kByte ? imm & 0xff
         : form.opcode[0] == 0xd0 || form.opcode[0] == 0xd1 ? 1
                                                            : state_.regs[kRcx] & 0xff);
-    return Compare(UndefinedFlags(form, count, size), compat);
+    return Compare(UndefinedFlags(form, count, size), width);
   }
 
-  void RunForms(bool compat, int rounds) {
+  void RunForms(Width width, int rounds) {
     for (const Form& form : AllForms()) {
-      if (compat ? form.only64 : form.only32) continue;
+      if (width == Width::k64 ? form.only32 : form.only64) continue;
       SCOPED_TRACE(form.name);
       int compared = 0;
-      for (int i = 0; i < rounds && !HasFailure(); i++) compared += RunForm(form, compat);
+      for (int i = 0; i < rounds && !HasFailure(); i++) compared += RunForm(form, width);
       EXPECT_GT(compared, rounds / 4) << form.name << ": mostly declined";
       if (HasFailure()) break;
     }
@@ -394,17 +425,22 @@ class NativeTest : public ::testing::Test {
   std::vector<uint8_t> code_;
 };
 
-TEST_F(NativeTest, IntegerForms64) { RunForms(false, 100); }
+TEST_F(NativeTest, IntegerForms64) { RunForms(Width::k64, 100); }
 
 TEST_F(NativeTest, IntegerForms32) {
-  if (!cpu_.CanCompat()) GTEST_SKIP() << "no 32-bit code segment here";
-  RunForms(true, 100);
+  if (!cpu_.Can(Width::k32)) GTEST_SKIP() << "no 32-bit code segment here";
+  RunForms(Width::k32, 100);
+}
+
+TEST_F(NativeTest, IntegerForms16) {
+  if (!cpu_.Can(Width::k16)) GTEST_SKIP() << "no 16-bit code segment here";
+  RunForms(Width::k16, 100);
 }
 
 TEST_F(NativeTest, BitStringsInMemory) {
   for (int i = 0; i < 3000 && !HasFailure(); i++) {
     code_.clear();
-    FillState(false);
+    FillState(Width::k64);
     const uint64_t prefix = Below(3);
     if (prefix == 1) code_.push_back(0x66);
     if (prefix == 2) code_.push_back(0x48);
@@ -414,36 +450,42 @@ TEST_F(NativeTest, BitStringsInMemory) {
     // Signed offsets of up to 1000 bytes either way.
     state_.regs[kRbx] = Below(16000) - 8000;
     if (prefix == 1) state_.regs[kRbx] ^= Random() << 16;
-    EXPECT_TRUE(Compare(kOf | kSf | kAf | kPf, false));
+    EXPECT_TRUE(Compare(kOf | kSf | kAf | kPf, Width::k64));
   }
 }
 
 TEST_F(NativeTest, Strings) {
   static constexpr uint8_t kOps[] = {0xa4, 0xa5, 0xa6, 0xa7, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf};
   for (int i = 0; i < 8000 && !HasFailure(); i++) {
-    const bool compat = cpu_.CanCompat() && OneIn(3);
+    const auto width = static_cast<Width>(Below(3));
+    if (!cpu_.Can(width)) continue;
     code_.clear();
-    FillState(compat);
-    const bool ad32 = !compat && OneIn(3);
+    FillState(width);
+    const bool wide = width == Width::k64;
+    const bool narrow = width == Width::k16;
+    const bool ad32 = width != Width::k32 && OneIn(3);
     const uint64_t rep = Below(3);
     if (rep) code_.push_back(rep == 1 ? 0xf3 : 0xf2);
     if (OneIn(3)) code_.push_back(0x66);
     if (ad32) code_.push_back(0x67);
-    if (!compat && OneIn(3)) code_.push_back(0x48);
+    if (wide && OneIn(3)) code_.push_back(0x48);
     const uint8_t op = kOps[Below(std::size(kOps))];
     code_.push_back(op);
     // F2 with MOVS, STOS, LODS is reserved.
     if (rep == 2 && op != 0xa6 && op != 0xa7 && op != 0xae && op != 0xaf) continue;
-    const uint64_t junk = ad32 && OneIn(2) ? Random() << 32 : 0;
-    state_.regs[kRsi] = (NativeCpu::kData + 0x800 + Below(0x1000)) | junk;
-    state_.regs[kRdi] = (NativeCpu::kData + 0x800 + Below(0x1000)) | junk;
+    uint64_t junk = 0;
+    if (wide && ad32 && OneIn(2)) junk = Random() << 32;
+    if (narrow && !ad32 && OneIn(2)) junk = Random() & 0xffff0000;
+    const uint64_t data = NativeCpu::kData - NativeCpu::SegmentBase(width);
+    state_.regs[kRsi] = (data + 0x800 + Below(0x1000)) | junk;
+    state_.regs[kRdi] = (data + 0x800 + Below(0x1000)) | junk;
     // With a count of zero and 32-bit addresses, makers differ in the upper halves.
     state_.regs[kRcx] = (1 + Below(40)) | junk;
-    if (OneIn(8) && !ad32) state_.regs[kRcx] = 0;
+    if (OneIn(8) && !ad32) state_.regs[kRcx] = junk;
     if (OneIn(3)) state_.rflags |= kDf;
     if (OneIn(2)) memset(cpu_.Data().data(), 0x41, cpu_.Data().size());  // long equal runs
     if (OneIn(2)) state_.regs[kRax] = 0x4141414141414141;
-    EXPECT_TRUE(Compare(0, compat));
+    EXPECT_TRUE(Compare(0, width));
   }
 }
 
@@ -459,7 +501,7 @@ TEST_F(NativeTest, Stack) {
   for (const auto& code : codes) {
     for (int i = 0; i < 40 && !HasFailure(); i++) {
       code_ = code;
-      FillState(false);
+      FillState(Width::k64);
       state_.regs[kRsp] = NativeCpu::kData + 0xff0 + Below(32);
       state_.regs[kRbp] = NativeCpu::kData + 0x800 + Below(32);
       state_.regs[kRsi] = NativeCpu::kData + 0x100;
@@ -468,13 +510,13 @@ TEST_F(NativeTest, Stack) {
         const uint64_t image = 2 | 0x200 | (Random() & kStatusFlags) | (OneIn(2) ? kDf : 0);
         memcpy(cpu_.Data().data() + state_.regs[kRsp] - NativeCpu::kData, &image, sizeof(image));
       }
-      EXPECT_TRUE(Compare(0, false));
+      EXPECT_TRUE(Compare(0, Width::k64));
     }
   }
 }
 
 TEST_F(NativeTest, Stack32) {
-  if (!cpu_.CanCompat()) GTEST_SKIP() << "no 32-bit code segment here";
+  if (!cpu_.Can(Width::k32)) GTEST_SKIP() << "no 32-bit code segment here";
   const std::vector<std::vector<uint8_t>> codes = {
       {0x50}, {0x54}, {0x66, 0x50}, {0x58}, {0x5c}, {0x66, 0x5f}, {0x60}, {0x66, 0x60}, {0x61},
       {0x66, 0x61}, {0x6a, 0x85}, {0x68, 1, 2, 3, 0x84}, {0xff, 0x36}, {0x8f, 0x44, 0x24, 0x10},
@@ -482,51 +524,72 @@ TEST_F(NativeTest, Stack32) {
   for (const auto& code : codes) {
     for (int i = 0; i < 40 && !HasFailure(); i++) {
       code_ = code;
-      FillState(true);
+      FillState(Width::k32);
       state_.regs[kRsp] = NativeCpu::kData + 0xff0 + Below(32);
       state_.regs[kRbp] = NativeCpu::kData + 0x800 + Below(32);
       state_.regs[kRsi] = NativeCpu::kData + 0x100;
-      EXPECT_TRUE(Compare(0, true));
+      EXPECT_TRUE(Compare(0, Width::k32));
+    }
+  }
+}
+
+TEST_F(NativeTest, Stack16) {
+  if (!cpu_.Can(Width::k16)) GTEST_SKIP() << "no 16-bit code segment here";
+  const std::vector<std::vector<uint8_t>> codes = {
+      {0x50}, {0x54}, {0x66, 0x50}, {0x58}, {0x5c}, {0x66, 0x5f}, {0x60}, {0x66, 0x60}, {0x61},
+      {0x66, 0x61}, {0x6a, 0x85}, {0x68, 1, 0x82}, {0x66, 0x6a, 0x85}, {0xff, 0x34}, {0x8f, 0x04},
+      {0x67, 0x8f, 0x44, 0x24, 0x10}, {0xc9}, {0x66, 0xc9}, {0xc8, 0x20, 0x01, 0x00},
+      {0xe8, 0, 0, 0x58}, {0x66, 0xe8, 0, 0, 0, 0, 0x66, 0x58}, {0x9c}, {0x8d, 0x42, 0x85},
+      {0xd7}, {0xe0, 0}, {0x67, 0xe0, 0}, {0xe3, 0}, {0x74, 0}};
+  for (const auto& code : codes) {
+    for (int i = 0; i < 40 && !HasFailure(); i++) {
+      code_ = code;
+      FillState(Width::k16);
+      state_.regs[kRsp] = 0x4ff0 + Below(32);
+      state_.regs[kRbp] = (Random() & 0xffff0000) | (0x4800 + Below(32));
+      state_.regs[kRsi] = (Random() & 0xffff0000) | 0x4100;
+      state_.regs[kRbx] = (Random() & 0xffff0000) | 0x4200;
+      EXPECT_TRUE(Compare(0, Width::k16));
     }
   }
 }
 
 TEST_F(NativeTest, Branches) {
   for (int i = 0; i < 2000 && !HasFailure(); i++) {
-    FillState(false);
+    FillState(Width::k64);
     const auto cc = static_cast<uint8_t>(Below(16));
     if (OneIn(2)) {
       code_ = {static_cast<uint8_t>(0x70 | cc), 2, 0xb0, 0x55};
     } else {
       code_ = {0x0f, static_cast<uint8_t>(0x80 | cc), 2, 0, 0, 0, 0xb0, 0x55};
     }
-    EXPECT_TRUE(Compare(0, false));
-    FillState(false);
+    EXPECT_TRUE(Compare(0, Width::k64));
+    FillState(Width::k64);
     if (OneIn(2)) state_.regs[kRcx] = Below(3);
     code_ = {static_cast<uint8_t>(0xe0 | Below(4)), 2, 0xb0, 0x55};
     if (OneIn(3)) code_.insert(code_.begin(), 0x67);
-    EXPECT_TRUE(Compare(0, false));
-    FillState(false);
+    EXPECT_TRUE(Compare(0, Width::k64));
+    FillState(Width::k64);
     code_ = {0xeb, 2, 0xb0, 0x55};
-    EXPECT_TRUE(Compare(0, false));
+    EXPECT_TRUE(Compare(0, Width::k64));
     code_ = {0xe9, 2, 0, 0, 0, 0xb0, 0x55};
-    EXPECT_TRUE(Compare(0, false));
-    state_.regs[kRbx] = cpu_.InsnAddress() + 4;
+    EXPECT_TRUE(Compare(0, Width::k64));
+    state_.regs[kRbx] = NativeCpu::InsnOffset(Width::k64) + 4;
     code_ = {0xff, 0xe3, 0xb0, 0x55};
-    EXPECT_TRUE(Compare(0, false));
+    EXPECT_TRUE(Compare(0, Width::k64));
   }
 }
 
 TEST_F(NativeTest, CompareAndExchange16) {
   for (int i = 0; i < 2000 && !HasFailure(); i++) {
-    FillState(false);
+    FillState(Width::k64);
     code_ = {0xf0, 0x48, 0x0f, 0xc7, 0x0e};
     state_.regs[kRsi] = NativeCpu::kData + 16 * Below(8);
     if (OneIn(2)) {
       memcpy(&state_.regs[kRax], reinterpret_cast<void*>(state_.regs[kRsi]), 8);
       memcpy(&state_.regs[kRdx], reinterpret_cast<void*>(state_.regs[kRsi] + 8), 8);
     }
-    EXPECT_TRUE(Compare(0, false));
+    EXPECT_TRUE(Compare(0, Width::k64));
   }
 }
 
@@ -542,12 +605,12 @@ TEST_F(NativeTest, SseMoves) {
     int compared = 0;
     for (int i = 0; i < 60 && !HasFailure(); i++) {
       code_ = code;
-      FillState(false);
+      FillState(Width::k64);
       const auto reg = static_cast<uint8_t>(Below(2) << 3);
       code_.push_back(OneIn(3) ? static_cast<uint8_t>(0xc0 | reg | Below(2))
                                : static_cast<uint8_t>(0x06 | reg));
       state_.regs[kRsi] = NativeCpu::kData + 0x100 + (OneIn(2) ? 0 : Below(16));
-      compared += Compare(0, false);
+      compared += Compare(0, Width::k64);
     }
     EXPECT_GT(compared, 20) << Describe();
   }
