@@ -18,6 +18,7 @@
 #endif
 
 #include <linux/context_tracking.h>
+#include <linux/cpuhotplug.h>
 #include <linux/eventfd.h>
 #include <linux/hrtimer.h>
 #include <linux/instruction_pointer.h>
@@ -67,6 +68,20 @@ static inline void vlm_compat_send_reschedule(int cpu)
 {
 	smp_send_reschedule(cpu);
 }
+
+/*
+ * The hotplug state that turns VMX on and off. A dying CPU still runs tasks until
+ * CPUHP_AP_SCHED_WAIT_EMPTY, so it must lie below that one, which the dynamic states do
+ * not. KVM's own does, and having it keeps kvm_intel away. Before 6.3 it runs with IRQs off
+ * in the section whose callbacks must not fail.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+#define VLM_COMPAT_CPUHP_STATE		CPUHP_AP_KVM_ONLINE
+#define VLM_COMPAT_CPUHP_MAY_FAIL	true
+#else
+#define VLM_COMPAT_CPUHP_STATE		CPUHP_AP_KVM_STARTING
+#define VLM_COMPAT_CPUHP_MAY_FAIL	false
+#endif
 
 /*
  * register_syscore_ops() became register_syscore(), with an argument to each callback,

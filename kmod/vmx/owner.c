@@ -8,6 +8,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/atomic.h>
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
 #include <linux/gfp.h>
@@ -24,7 +25,8 @@
 DEFINE_PER_CPU(struct vlm_cpu, vlm_cpus);
 bool vlm_vmx_vanishing;
 
-static int hotplug_state = -1;
+/* The first failure to turn VMX on, for a hotplug state whose callbacks may not report it. */
+static atomic_t enable_error;
 
 static int cpu_on(void)
 {
@@ -61,7 +63,7 @@ static int cpu_on(void)
 	return 0;
 }
 
-/* IRQs off or not; nothing runs a guest on this CPU any more. */
+/* IRQs off or not. No task with a loaded vCPU is left on this CPU, but for shut_down(). */
 static void cpu_off(void)
 {
 	struct vlm_cpu *pc = this_cpu_ptr(&vlm_cpus);
@@ -88,7 +90,9 @@ static int cpu_up_callback(unsigned int cpu)
 	preempt_disable();
 	ret = cpu_on();
 	preempt_enable();
-	return ret;
+	if (ret)
+		atomic_cmpxchg(&enable_error, 0, ret);
+	return VLM_COMPAT_CPUHP_MAY_FAIL ? ret : 0;
 }
 
 static int cpu_down_callback(unsigned int cpu)
@@ -186,14 +190,18 @@ int vlm_vmx_enable(void)
 		goto free;
 	/* Before the first VMXON, so that a panic at any time finds its way back. */
 	cpu_emergency_register_virt_callback(emergency_callback);
-	ret = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "vellum/vmx:online",
+	ret = cpuhp_setup_state(VLM_COMPAT_CPUHP_STATE, "vellum/vmx:online",
 				cpu_up_callback, cpu_down_callback);
 	if (ret < 0)
 		goto unregister;
-	hotplug_state = ret;
+	ret = atomic_read(&enable_error);
+	if (ret)
+		goto remove;
 	vlm_compat_syscore_register(&vlm_syscore);
 	return 0;
 
+remove:
+	cpuhp_remove_state(VLM_COMPAT_CPUHP_STATE);
 unregister:
 	cpu_emergency_unregister_virt_callback(emergency_callback);
 	vlm_l1d_exit();
@@ -205,7 +213,7 @@ free:
 void vlm_vmx_disable(void)
 {
 	vlm_compat_syscore_unregister(&vlm_syscore);
-	cpuhp_remove_state(hotplug_state);
+	cpuhp_remove_state(VLM_COMPAT_CPUHP_STATE);
 	cpu_emergency_unregister_virt_callback(emergency_callback);
 	vlm_l1d_exit();
 	free_regions();
