@@ -34,7 +34,6 @@ PACKAGES := \
 	bochs-term \
 	bochsbios \
 	busybox-static \
-	clang-format \
 	cmake \
 	g++ \
 	gcc \
@@ -64,24 +63,31 @@ PACKAGES := \
 	zlib1g-dev \
 	zstd
 
+# Needed by make lint alone, and large.
+LINT_PACKAGES := clang-format
+
 MACHINE := selftests/machine
 RUN := $(MACHINE)/run.py
 KERNELS_PY := python3 $(MACHINE)/kernels.py
 PARAMS := $(foreach word,$(PARAM),--param $(word))
 
-.PHONY: all run test unit selftest lint format debug kmod kmod-one kmod-part vmm asan tsan install clean packages
+.PHONY: all run test unit selftest lint format debug kmod kmod-one kmod-part vmm asan tsan install clean packages lint-packages
 
 all: kmod vmm
 
 # Installs what is missing, and only then touches the network.
-packages:
-	@missing=$$({ dpkg-query -W -f '$${Package} $${Status}\n' $(PACKAGES) 2>/dev/null || true; } \
-	  | sed -n 's/ install ok installed$$//p' | sort -u | comm -13 - <(printf '%s\n' $(PACKAGES) | sort)); \
+lint-packages: NEEDED = $(LINT_PACKAGES)
+packages: NEEDED = $(PACKAGES)
+packages lint-packages:
+	@missing=$$({ dpkg-query -W -f '$${Package} $${Status}\n' $(NEEDED) 2>/dev/null || true; } \
+	  | sed -n 's/ install ok installed$$//p' | sort -u | comm -13 - <(printf '%s\n' $(NEEDED) | sort)); \
 	if [ -n "$$missing" ]; then \
 	  echo "installing" $$missing; \
 	  sudo=; [ $$(id -u) = 0 ] || sudo=sudo; \
-	  $$sudo apt-get -qq update; \
-	  DEBIAN_FRONTEND=noninteractive $$sudo apt-get -qq -y --no-install-recommends install $$missing >/dev/null; \
+	  $$sudo apt-get -qq update; mkdir -p build; \
+	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install $$missing \
+	    >build/apt.log 2>&1 || { tail -20 build/apt.log >&2; exit 1; }; \
+	  grep -a '^Need to get' build/apt.log || true; \
 	fi
 
 # --- the module -----------------------------------------------------------------------------------------------------
@@ -181,7 +187,7 @@ unit: asan tsan
 CXX_FILES = $(shell git ls-files 'vmm/*.cc' 'vmm/*.h' 'tests/*.cc' 'tests/*.h' 'selftests/*.cc' 'selftests/*.h' \
   ':!tests/shim' ':!vmm/guest')
 
-lint: packages
+lint: packages lint-packages
 	@clang-format --dry-run -Werror $(CXX_FILES)
 	@tests/lint/run.sh
 	@python3 -W error -m compileall -q selftests tests
