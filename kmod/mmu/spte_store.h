@@ -29,9 +29,10 @@ static inline void vlm_spte_observe(u64 *sptep, u64 old, u64 val, enum vlm_store
 }
 #endif
 
+/* Acquire: what was filled into a table before it was linked is seen through the link. */
 static inline u64 vlm_spte_read(u64 *sptep)
 {
-	return READ_ONCE(*sptep);
+	return smp_load_acquire(sptep);
 }
 
 /* Fill an entry of a table that only this thread can see. */
