@@ -90,8 +90,7 @@ int FakeHost::Get(u64 hva, bool write, vlm_host_page* out) {
 
 void FakeHost::Put(vlm_host_page* host, bool dirty) {
   if (!host->ref) return;
-  frames_[host->pfn - kFirstPfn].fetch_or(
-      static_cast<uint8_t>(kAccessed | (dirty ? kDirty : 0)));
+  frames_[host->pfn - kFirstPfn].fetch_or(static_cast<uint8_t>(kAccessed | (dirty ? kDirty : 0)));
   references_--;
 }
 
@@ -207,13 +206,9 @@ bool FakeHost::IsFree(u64 pfn) const {
   return !(frames_[pfn - kFirstPfn].load() & kInUse);
 }
 
-bool FakeHost::IsDirty(u64 pfn) const {
-  return frames_[pfn - kFirstPfn].load() & kDirty;
-}
+bool FakeHost::IsDirty(u64 pfn) const { return frames_[pfn - kFirstPfn].load() & kDirty; }
 
-bool FakeHost::IsAccessed(u64 pfn) const {
-  return frames_[pfn - kFirstPfn].load() & kAccessed;
-}
+bool FakeHost::IsAccessed(u64 pfn) const { return frames_[pfn - kFirstPfn].load() & kAccessed; }
 
 uint8_t* FakeHost::DataOf(u64 pfn) {
   std::lock_guard guard(lock_);

@@ -50,8 +50,7 @@ void SlotsGate::Sync() {
   while (readers_[old].load()) shim_wait();
 }
 
-SlotsReader::SlotsReader(FakeMachine* machine)
-    : gate_(&machine->gate()), index_(gate_->Enter()) {}
+SlotsReader::SlotsReader(FakeMachine* machine) : gate_(&machine->gate()), index_(gate_->Enter()) {}
 SlotsReader::~SlotsReader() { gate_->Leave(index_); }
 
 // --- vCPU ---
@@ -108,9 +107,9 @@ FakeVcpu::Entry FakeVcpu::TryInGuest(u64 gpa, uint32_t access) {
     if (walk.kind == EptKind::kViolation) return Entry::kViolation;
     if (walk.kind == EptKind::kMisconfig) return Entry::kMisconfig;
     const bool keeps_dirty = !(loaded_eptp_ & 64);
-    it = tlb_.insert_or_assign(gpa >> 12, TlbEntry{walk.pfn, walk.r, walk.w, walk.x,
-                                                   keeps_dirty || walk.dirty,
-                                                   std::move(walk.tables)})
+    it = tlb_.insert_or_assign(gpa >> 12,
+                               TlbEntry{walk.pfn, walk.r, walk.w, walk.x, keeps_dirty || walk.dirty,
+                                        std::move(walk.tables)})
              .first;
   }
   if (machine_->host().IsFree(it->second.pfn))
@@ -186,9 +185,7 @@ FakeMachine::~FakeMachine() {
   if (Stat(VLM_STAT_TABLES) || Stat(VLM_STAT_ROOTS)) shim_violation("LEAK", "table counters");
 }
 
-FakeMachine* FakeMachine::Of(vlm_mmu* mmu) {
-  return reinterpret_cast<Embedded*>(mmu)->machine;
-}
+FakeMachine* FakeMachine::Of(vlm_mmu* mmu) { return reinterpret_cast<Embedded*>(mmu)->machine; }
 
 FakeMachine* FakeMachine::Current() { return current_machine; }
 
@@ -197,8 +194,7 @@ FakeVcpu& FakeMachine::AddVcpu() {
   return *vcpus_.back();
 }
 
-int FakeMachine::SetSlot(uint32_t slot, u64 gfn, u64 npages, u64 hva_page,
-                         uint32_t flags) {
+int FakeMachine::SetSlot(uint32_t slot, u64 gfn, u64 npages, u64 hva_page, uint32_t flags) {
   vlm_memslot_request req{};
   req.slot = slot;
   req.flags = flags;
@@ -293,9 +289,8 @@ template <typename Leaf>
 void ForEachLeafOfMachine(vlm_mmu* mmu, const Leaf& leaf) {
   vlm_mmu_page* root;
   list_for_each_entry(root, &mmu->roots, link) {
-    ForEachLeaf(root->table, root->role.level, 0, [&](u64 gfn, int level, u64 e) {
-      leaf(root, gfn, level, e);
-    });
+    ForEachLeaf(root->table, root->role.level, 0,
+                [&](u64 gfn, int level, u64 e) { leaf(root, gfn, level, e); });
   }
 }
 
@@ -329,7 +324,8 @@ void FakeMachine::CheckTables() {
       vlm_memslot* slot = vlm_memslot_find(slots, gfn + i);
       if (!slot) Violation("TABLES", "a leaf outside of all slots" + where);
       const u64 hva = vlm_memslot_hva_of(slot, gfn + i);
-      if (host_.PfnAt(hva) != pfn + i) Violation("G1", "a leaf maps a frame the host does not" + where);
+      if (host_.PfnAt(hva) != pfn + i)
+        Violation("G1", "a leaf maps a frame the host does not" + where);
       if ((e & 2) && (slot->flags & VLM_MEMSLOT_READONLY))
         Violation("TABLES", "a writable leaf in a read-only slot" + where);
       if ((e & 2) && slot->dirty && !test_bit(gfn + i - slot->base_gfn, slot->dirty))
@@ -348,22 +344,14 @@ using fakes::TableArena;
 
 extern "C" {
 
-u64* vlm_platform_table_alloc(vlm_mmu*) {
-  return TableArena::Get().Alloc();
-}
-void vlm_platform_table_free(u64* table) {
-  TableArena::Get().Free(table);
-}
-u64 vlm_platform_table_pa(const u64* table) {
-  return TableArena::Get().PaOf(table);
-}
+u64* vlm_platform_table_alloc(vlm_mmu*) { return TableArena::Get().Alloc(); }
+void vlm_platform_table_free(u64* table) { TableArena::Get().Free(table); }
+u64 vlm_platform_table_pa(const u64* table) { return TableArena::Get().PaOf(table); }
 u64* vlm_platform_table_va(u64 pa) { return TableArena::Get().VaOf(pa); }
 void vlm_platform_table_set_owner(u64* table, void* owner) {
   TableArena::Get().InfoOf(table).owner = owner;
 }
-void* vlm_platform_table_owner(const u64* table) {
-  return TableArena::Get().InfoOf(table).owner;
-}
+void* vlm_platform_table_owner(const u64* table) { return TableArena::Get().InfoOf(table).owner; }
 
 int vlm_platform_host_get(vlm_mmu* mmu, unsigned long hva, bool write, vlm_host_page* out) {
   shim_assert_may_sleep("host_get");

@@ -4,9 +4,9 @@
 #define TESTS_FAKES_KMOD_MMU_H_
 
 extern "C" {
-#include "mmu/mmu.h"
 #include "mmu/generation.h"
 #include "mmu/guest_walk.h"
+#include "mmu/mmu.h"
 #include "mmu/notifier.h"
 #include "mmu/page.h"
 #include "mmu/root.h"

@@ -69,7 +69,8 @@ void CheckSplit(const Store& s) {
     const u64 e = __atomic_load_n(table + i, __ATOMIC_RELAXED);
     const u64 flags = ~(kAddress | kHuge);
     const bool huge_ok = s.level - 1 == 1 ? !(e & kHuge) : !!(e & kHuge);
-    if ((e & kAddress) != (s.old & kAddress) + i * step || (e & flags) != (s.old & flags) || !huge_ok)
+    if ((e & kAddress) != (s.old & kAddress) + i * step || (e & flags) != (s.old & flags) ||
+        !huge_ok)
       Bad("G3", s, "a split leaves a hole or another translation");
   }
 }

@@ -88,13 +88,9 @@ void TableArena::Free(u64* table) {
   lock_.clear(std::memory_order_release);
 }
 
-u64 TableArena::PaOf(const u64* table) const {
-  return kFirstPa + IndexOf(table) * 4096;
-}
+u64 TableArena::PaOf(const u64* table) const { return kFirstPa + IndexOf(table) * 4096; }
 
-bool TableArena::Contains(u64 pa) const {
-  return pa >= kFirstPa && pa < kFirstPa + kTables * 4096;
-}
+bool TableArena::Contains(u64 pa) const { return pa >= kFirstPa && pa < kFirstPa + kTables * 4096; }
 
 u64* TableArena::VaOf(u64 pa) const {
   if (!Contains(pa)) shim_violation("TABLE", "an entry points outside of all tables");

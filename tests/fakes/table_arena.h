@@ -39,7 +39,8 @@ class TableArena {
   u64* TableOf(const u64* entry) const;
 
   int live() const { return live_.load(); }
-  // Asked before a table is freed: does the hardware still hold its address? Not thread safe to set.
+  // Asked before a table is freed: does the hardware still hold its address? Not thread safe to
+  // set.
   std::function<bool(u64 pa)> hardware_holds;
 
  private:

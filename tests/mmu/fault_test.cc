@@ -176,9 +176,7 @@ TEST_F(FaultTest, SecondVcpuFindsThePageThere) {
 TEST_F(FaultTest, FaultDuringInvalidationRetries) {
   Memory(0, 16, kHva);
   ASSERT_TRUE(v.Reload());
-  m.host().in_invalidation = [&] {
-    EXPECT_EQ(v.Fault(Gpa(3), VLM_ACCESS_READ), VLM_FAULT_RETRY);
-  };
+  m.host().in_invalidation = [&] { EXPECT_EQ(v.Fault(Gpa(3), VLM_ACCESS_READ), VLM_FAULT_RETRY); };
   ASSERT_EQ(v.Fault(Gpa(3), VLM_ACCESS_READ), VLM_FAULT_FIXED);
   m.host().Drop(kHva + 3, 1);
   EXPECT_EQ(EptWalk(v.eptp(), Gpa(3)).kind, EptKind::kViolation);

@@ -58,7 +58,8 @@ class GuestWalkTest : public MmuTest {
   static constexpr u32 kFault = 0x80000000;
 
   // Four levels for gva 0x8080604123: indices 1, 2, 3, 4; the leaf maps 0x9000.
-  static constexpr u64 kGva = (u64{1} << 39) | (u64{2} << 30) | (u64{3} << 21) | (u64{4} << 12) | 0x123;
+  static constexpr u64 kGva =
+      (u64{1} << 39) | (u64{2} << 30) | (u64{3} << 21) | (u64{4} << 12) | 0x123;
   void FourLevels(u64 leaf = 0x9000 | kP | kW | kU, u64 upper = kP | kW | kU) {
     Put(0x1000 + 8, 0x2000 | upper);
     Put(0x2000 + 16, 0x3000 | upper);

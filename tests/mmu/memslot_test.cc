@@ -107,7 +107,8 @@ TEST_F(MemslotTest, FindsInBothOrders) {
 }
 
 TEST_F(MemslotTest, AllOfThem) {
-  for (u32 i = 0; i < VLM_MEMSLOTS_MAX; i++) ASSERT_EQ(m.SetSlot(i, 16 * u64{i}, 16, kHva + 16 * u64{i}), 0);
+  for (u32 i = 0; i < VLM_MEMSLOTS_MAX; i++)
+    ASSERT_EQ(m.SetSlot(i, 16 * u64{i}, 16, kHva + 16 * u64{i}), 0);
   EXPECT_EQ(m.SetSlot(VLM_MEMSLOTS_MAX, 16 * u64{VLM_MEMSLOTS_MAX}, 16, kHva), -EINVAL);
   EXPECT_EQ(Slots(m)->nr, u32{VLM_MEMSLOTS_MAX});
   EXPECT_EQ(vlm_memslot_find(Slots(m), 16 * 12345 + 3)->id, 12345);

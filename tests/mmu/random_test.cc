@@ -109,7 +109,8 @@ class RandomMachine {
   }
   void Protect() {
     const u64 at = Below(kSlotPages);
-    m.host().Protect(HvaOf(static_cast<u32>(Below(kSlots))) + at, std::min<u64>(20, kSlotPages - at));
+    m.host().Protect(HvaOf(static_cast<u32>(Below(kSlots))) + at,
+                     std::min<u64>(20, kSlotPages - at));
   }
   void Age() {
     SlotsReader reader(&m);
