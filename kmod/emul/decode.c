@@ -219,6 +219,9 @@ static const struct vlm_emul_opcode *decode_opcode(struct vlm_emul_cursor *c, u8
 		return &vlm_emul_map0[b];
 	e->map = 1;
 	e->opcode = vlm_emul_take(c, 1);
+	/* The one opcode whose operands change sides with a prefix. */
+	if (e->opcode == 0x7e && e->rep == 0xf3)
+		return &vlm_emul_movq_load;
 	return &vlm_emul_map1[e->opcode];
 }
 

@@ -83,6 +83,7 @@ void vlm_emul_decode_address(struct vlm_emul_cursor *c, struct vlm_emul_operand 
 
 extern const struct vlm_emul_opcode vlm_emul_map0[256];
 extern const struct vlm_emul_opcode vlm_emul_map1[256];
+extern const struct vlm_emul_opcode vlm_emul_movq_load;	/* F3 0F 7E */
 
 #define FL_CF		(1ull << 0)
 #define FL_FIXED	(1ull << 1)

@@ -272,3 +272,6 @@ const struct vlm_emul_opcode vlm_emul_map1[256] = {
 	[0xe7] = OP(sse_store, I_MODRM | I_RAW | I_SSE | OPS(S_W, S_V)),
 	[0xf0] = OP(sse_load, I_MODRM | I_RAW | I_SSE | OPS(S_V, S_W)),
 };
+
+const struct vlm_emul_opcode vlm_emul_movq_load =
+	OP(sse_load, I_MODRM | I_RAW | I_SSE | OPS(S_V, S_W));

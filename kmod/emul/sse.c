@@ -40,6 +40,9 @@ static bool sse_form(const struct vlm_emul *e, u32 *size, bool *aligned)
 		return plain && e->opsize_prefix && e->modrm >> 6 != 3;
 	case 0xf0:		/* LDDQU */
 		return e->rep == 0xf2 && e->modrm >> 6 != 3;
+	case 0x7e:		/* MOVQ xmm, xmm/m64 */
+		*size = 8;
+		return true;
 	case 0xd6:		/* MOVQ xmm/m64, xmm */
 		*size = 8;
 		return plain && e->opsize_prefix;
@@ -52,7 +55,7 @@ bool vlm_emul_sse_known(const struct vlm_emul *e)
 	bool aligned;
 	u32 size;
 
-	if (e->opcode == 0x6e || e->opcode == 0x7e)
+	if (e->op->exec == vlm_op_movd)
 		return !e->rep && e->opsize_prefix;
 	return sse_form(e, &size, &aligned);
 }
@@ -88,8 +91,8 @@ HANDLER(sse_load)
 		return r;
 	memset(val, 0, sizeof(val));
 	if (e->src.kind == VLM_EMUL_OP_XMM) {
-		/* Scalar moves between registers keep the rest. */
-		if (size < 16)
+		/* Scalar moves between registers keep the rest, but MOVQ clears it. */
+		if (size < 16 && e->opcode != 0x7e)
 			vlm_emul_xmm_read(e, e->dst.reg, val);
 		vlm_emul_xmm_read(e, e->src.reg, from);
 		memcpy(val, from, size);

@@ -124,6 +124,14 @@ void FakeMachine::CompletePort(std::span<const uint8_t> bytes) {
   pending->complete = true;
 }
 
+bool FakeMachine::Fails() {
+  if (!fail_after || (*fail_after)-- > 0) return false;
+  fail_after.reset();
+  emul.fault = {};
+  emul.fault.vector = kPageFault;
+  return true;
+}
+
 bool FakeMachine::IsMmio(uint64_t lin) const {
   const auto it = pages.find(PageOf(lin));
   return it != pages.end() && it->second.kind == PageKind::kMmio;
@@ -147,12 +155,14 @@ vlm_emul_io FakeMachine::Translate(uint64_t lin, uint32_t len, uint32_t acc, boo
 }
 
 vlm_emul_io FakeMachine::Fetch(uint64_t lin, void* buf, uint32_t len) {
+  if (Fails()) return failure;
   const vlm_emul_io io = Translate(lin, len, 0, true);
   if (io == VLM_EMUL_IO_OK) Copy(lin, buf, len);
   return io;
 }
 
 vlm_emul_io FakeMachine::Read(uint64_t lin, void* buf, uint32_t len, uint32_t acc) {
+  if (Fails()) return failure;
   const vlm_emul_io io = Translate(lin, len, acc, false);
   if (io != VLM_EMUL_IO_OK) return io;
   if (!IsMmio(lin)) {
@@ -173,6 +183,7 @@ vlm_emul_io FakeMachine::Read(uint64_t lin, void* buf, uint32_t len, uint32_t ac
 }
 
 vlm_emul_io FakeMachine::Write(uint64_t lin, const void* buf, uint32_t len, uint32_t acc) {
+  if (Fails()) return failure;
   const vlm_emul_io io = Translate(lin, len, acc, false);
   if (io != VLM_EMUL_IO_OK) return io;
   const bool mmio = IsMmio(lin);
@@ -182,6 +193,7 @@ vlm_emul_io FakeMachine::Write(uint64_t lin, const void* buf, uint32_t len, uint
 }
 
 vlm_emul_io FakeMachine::Probe(uint64_t lin, uint32_t len, uint32_t acc) {
+  if (Fails()) return failure;
   const vlm_emul_io io = Translate(lin, len, acc, false);
   if (io == VLM_EMUL_IO_OK) accesses.push_back({AccessKind::kProbe, lin, len, 1, acc});
   return io;
@@ -189,6 +201,7 @@ vlm_emul_io FakeMachine::Probe(uint64_t lin, uint32_t len, uint32_t acc) {
 
 vlm_emul_io FakeMachine::Cmpxchg(uint64_t lin, const void* old, const void* val, uint32_t len,
                                  uint32_t acc) {
+  if (Fails()) return failure;
   const vlm_emul_io io = Translate(lin, len, acc, false);
   if (io != VLM_EMUL_IO_OK) return io;
   if (IsMmio(lin)) return Write(lin, val, len, acc);
@@ -204,6 +217,7 @@ vlm_emul_io FakeMachine::Cmpxchg(uint64_t lin, const void* old, const void* val,
 }
 
 vlm_emul_io FakeMachine::PortIn(uint16_t port, uint32_t size, uint32_t* count, void* buf) {
+  if (Fails()) return failure;
   if (port_fill) {
     accesses.push_back({AccessKind::kPortIn, port, size, *count, 0});
     memset(buf, *port_fill, size * *count);
@@ -223,6 +237,7 @@ vlm_emul_io FakeMachine::PortIn(uint16_t port, uint32_t size, uint32_t* count, v
 }
 
 vlm_emul_io FakeMachine::PortOut(uint16_t port, uint32_t size, uint32_t count, const void* buf) {
+  if (Fails()) return failure;
   accesses.push_back({AccessKind::kPortOut, port, size, count, 0});
   const auto* bytes = static_cast<const uint8_t*>(buf);
   pending = Pending{port, size, count, true, true, {bytes, bytes + size * count}};

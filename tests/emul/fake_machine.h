@@ -103,6 +103,9 @@ class FakeMachine {
   // Fails the next n compare-and-exchange services.
   int lose_races = 0;
   std::vector<uint64_t> invalidated;
+  // The n-th memory or port service from now on (0 is the next) answers ABORT, or a fault.
+  std::optional<int> fail_after;
+  vlm_emul_io failure = VLM_EMUL_IO_ABORT;
 
   struct Pending {
     uint64_t address;
@@ -125,6 +128,7 @@ class FakeMachine {
   vlm_emul_io PortOut(uint16_t port, uint32_t size, uint32_t count, const void* buf);
 
  private:
+  bool Fails();
   bool IsMmio(uint64_t lin) const;
   void Copy(uint64_t lin, void* buf, uint32_t len) const;
 };

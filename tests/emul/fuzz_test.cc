@@ -115,6 +115,29 @@ TEST_P(FuzzTest, NothingButDoneLeavesATrace) {
   EXPECT_EQ(counts[VLM_EMUL_ABORT], 0);
 }
 
+TEST_P(FuzzTest, FailingServicesLeaveNoTrace) {
+  int failed = 0;
+  for (int i = 0; i < 6000 && !HasFailure(); i++) {
+    Prepare();
+    const auto code = RandomCode(random_);
+    SCOPED_TRACE(Describe(code));
+    machine_.Poke(kCode, code);
+    machine_.failure = random_() % 2 ? VLM_EMUL_IO_ABORT : VLM_EMUL_IO_FAULT;
+    machine_.fail_after = 1 + static_cast<int>(random_() % 3);  // after the first fetch
+    Snapshot before(machine_);
+    const vlm_emul_result result = machine_.Step();
+    if (machine_.fail_after) continue;  // needed fewer services
+    failed++;
+    EXPECT_EQ(result, machine_.failure == VLM_EMUL_IO_ABORT ? VLM_EMUL_ABORT : VLM_EMUL_FAULT);
+    if (machine_.emul.rep) continue;  // former iterations stay
+    // A segment load marks its descriptor before it goes on.
+    if (machine_.accesses.empty() || machine_.accesses.back().flags & VLM_EMUL_ACC_IMPLICIT)
+      before.memory = Snapshot(machine_).memory;
+    EXPECT_TRUE(Snapshot(machine_) == before);
+  }
+  EXPECT_GT(failed, 250);
+}
+
 TEST_P(FuzzTest, TruncatedPrefetchIsCompletedByFetches) {
   for (int i = 0; i < 2000 && !HasFailure(); i++) {
     Prepare();
