@@ -86,8 +86,12 @@ static bool enter_guest(struct vlm_vcpu *vcpu)
 	smp_store_release(&v->mode, VLM_OUTSIDE_GUEST);
 	vlm_dr_leave(vcpu);
 	vlm_fpu_leave(vcpu);
-	/* Take the interrupt that caused the exit while time is still the guest's. */
+	/*
+	 * Take the interrupt that caused the exit while time is still the guest's. STI
+	 * keeps interrupts out for one more instruction: put one there.
+	 */
 	local_irq_enable();
+	asm volatile("nop");
 	local_irq_disable();
 	vlm_compat_guest_timing_exit();
 	local_irq_enable();
