@@ -234,6 +234,12 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def running_kernel() -> Kernel:
+    """The kernel of this host."""
+    release = os.uname().release
+    return Kernel(release, Path(f"/boot/vmlinuz-{release}"), Path("/lib/modules") / release)
+
+
 def find_kernel(name: str) -> Kernel:
     """The kernel that --kernel names."""
     return debian_kernel(name) if name in SERIES else kernel_at(Path(name))

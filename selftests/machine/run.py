@@ -23,7 +23,7 @@ import bochs
 import host
 import qemu
 from errors import MachineError
-from kernels import find_kernel
+from kernels import find_kernel, running_kernel
 from machine import Options, Outcome
 from verdict import MEANING, Judgement, Status, judge, status_table
 
@@ -114,7 +114,7 @@ def report(status: int, outcome: Outcome, judgement: Judgement | None) -> None:
 def execute(options: Options) -> int:
     """Runs the machine and returns the exit status."""
     backend = choose_backend(options)
-    kernel = find_kernel(options.kernel)
+    kernel = running_kernel() if backend == "host" else find_kernel(options.kernel)
     if options.verbose:
         print(f"machine: {backend}, kernel {kernel.release}, {options.cpus} cpu, {options.mem} MiB, {options.mode}",
               file=sys.stderr)
