@@ -61,22 +61,34 @@ static enum vlm_emul_result read_descriptor(struct vlm_emul *e, u16 sel, u64 *li
 	return r;
 }
 
-/* Set a type bit in the descriptor in memory, as the processor does on use. */
+/*
+ * Set a type bit in the descriptor in memory, as the processor does on use.
+ * Another processor may do the same meanwhile; any other change is declined.
+ */
 static enum vlm_emul_result mark_descriptor(struct vlm_emul *e, u64 lin,
 					    struct vlm_emul_seg *seg, u8 bit)
 {
+	u32 acc = VLM_EMUL_ACC_WRITE | VLM_EMUL_ACC_IMPLICIT;
 	u8 old = (u8)seg->ar;
 	u8 val = old | bit;
 	enum vlm_emul_io io;
+	u32 tries;
 
-	if (old == val)
-		return VLM_EMUL_DONE;
-	io = vlm_emul_mem_cmpxchg(e, lin + 5, &old, &val, 1,
-				  VLM_EMUL_ACC_WRITE | VLM_EMUL_ACC_IMPLICIT);
-	if (io == VLM_EMUL_IO_RETRY)
-		return VLM_EMUL_UNHANDLED;
 	seg->ar |= bit;
-	return vlm_emul_of_io(e, io);
+	for (tries = 0; old != val; tries++) {
+		io = vlm_emul_mem_cmpxchg(e, lin + 5, &old, &val, 1, acc);
+		if (io != VLM_EMUL_IO_RETRY)
+			return vlm_emul_of_io(e, io);
+		if (tries == 3)
+			return VLM_EMUL_UNHANDLED;
+		io = vlm_emul_mem_read(e, lin + 5, &old, 1, acc);
+		if (io != VLM_EMUL_IO_OK)
+			return vlm_emul_of_io(e, io);
+		if ((old | bit) != val)
+			return VLM_EMUL_UNHANDLED;
+	}
+	/* Found set the first time, or by another one: fine unless it means busy. */
+	return tries && bit == 2 ? VLM_EMUL_UNHANDLED : VLM_EMUL_DONE;
 }
 
 static enum vlm_emul_result load_null(struct vlm_emul *e, u8 sreg, u16 sel)

@@ -143,6 +143,18 @@ TEST_F(SystemTest, ProtectedModeSegments) {
   ExpectFault(machine, {0x8e, 0xc8}, kUd, std::nullopt);  // mov cs
 }
 
+TEST_F(SystemTest, AccessedBitMayLoseARace) {
+  FakeMachine machine(VLM_EMUL_PROT32);
+  AddGdt(machine);
+  machine.reg(kRax) = 0x10;
+  machine.lose_races = 2;
+  ASSERT_EQ(machine.Run({0x8e, 0xd8}), VLM_EMUL_DONE);
+  EXPECT_EQ(machine.PeekValue<uint8_t>(kGdt + 0x15), 0x93);
+  machine.reg(kRax) = 0x28;
+  machine.lose_races = 4;
+  EXPECT_EQ(machine.Run({0x0f, 0x00, 0xd8}), VLM_EMUL_UNHANDLED);
+}
+
 TEST_F(SystemTest, PrivilegeOfSegments) {
   FakeMachine machine(VLM_EMUL_PROT32);
   AddGdt(machine);
