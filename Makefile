@@ -85,7 +85,7 @@ packages lint-packages:
 	  echo "installing" $$missing; \
 	  sudo=; [ $$(id -u) = 0 ] || sudo=sudo; \
 	  $$sudo apt-get -qq update; mkdir -p build; \
-	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install $$missing \
+	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends install $$missing \
 	    >build/apt.log 2>&1 || { tail -20 build/apt.log >&2; exit 1; }; \
 	  grep -a '^Need to get' build/apt.log || true; \
 	fi
@@ -226,7 +226,9 @@ DKMS_VERSION := 0.1
 install: vmm
 	@install -D -m 755 $(VMM) $(DESTDIR)$(PREFIX)/bin/vmm
 	@mkdir -p $(DESTDIR)/usr/src/$(DKMS_NAME)-$(DKMS_VERSION)
-	@cp -rT kmod $(DESTDIR)/usr/src/$(DKMS_NAME)-$(DKMS_VERSION)
+	@tree=$(DESTDIR)/usr/src/$(DKMS_NAME)-$(DKMS_VERSION); \
+	(cd kmod && find . -name '*.[chS]' -o -name '*.mk' -o -name Kbuild | tar -c -T -) | tar -x -C $$tree
+	@install -D -m 644 kmod/abi/60-vellum.rules $(DESTDIR)/usr/lib/udev/rules.d/60-vellum.rules
 	@printf '%s\n' 'PACKAGE_NAME="$(DKMS_NAME)"' 'PACKAGE_VERSION="$(DKMS_VERSION)"' \
 	  'BUILT_MODULE_NAME[0]="vellum"' 'DEST_MODULE_LOCATION[0]="/updates"' 'AUTOINSTALL="yes"' \
 	  'MAKE[0]="make -C $$kernel_source_dir M=$$dkms_tree/$$module/$$module_version/build modules"' \
