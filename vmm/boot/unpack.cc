@@ -15,7 +15,8 @@
 namespace vmm {
 namespace {
 
-constexpr size_t kFirstGuess = 64u << 20;
+constexpr size_t kUsualRatio = 6;  // of a kernel's size to its packed size
+constexpr size_t kLeastGuess = 64u << 10;
 constexpr uint32_t kLz4LegacyMagic = 0x184c2102;
 constexpr size_t kLz4BlockSize = 8u << 20;
 
@@ -34,9 +35,10 @@ auto Damaged(Compression compression) {
 auto TooLarge() { return Bad("it unpacks to more than a kernel can be"); }
 
 // Makes room for more output; false at the limit.
-bool Grow(std::vector<uint8_t>* out, size_t limit) {
+bool Grow(std::vector<uint8_t>* out, std::span<const uint8_t> in, size_t limit) {
   if (out->size() >= limit) return false;
-  out->resize(std::min(limit, std::max(kFirstGuess, out->size() * 2)));
+  const size_t guess = std::max(kLeastGuess, in.size() * kUsualRatio);
+  out->resize(std::min(limit, std::max(guess, out->size() * 2)));
   return true;
 }
 
@@ -49,7 +51,7 @@ Expected<std::vector<uint8_t>> UnpackGzip(std::span<const uint8_t> in, size_t li
   stream.avail_in = static_cast<uInt>(std::min<size_t>(in.size(), UINT32_MAX));
   size_t done = 0;
   for (;;) {
-    if (done == out.size() && !Grow(&out, limit)) return TooLarge();
+    if (done == out.size() && !Grow(&out, in, limit)) return TooLarge();
     stream.next_out = out.data() + done;
     stream.avail_out = static_cast<uInt>(std::min<size_t>(out.size() - done, UINT32_MAX));
     const int result = inflate(&stream, Z_NO_FLUSH);
@@ -77,7 +79,7 @@ Expected<std::vector<uint8_t>> UnpackLzma(std::span<const uint8_t> in, Compressi
   stream.avail_in = in.size();
   size_t done = 0;
   for (;;) {
-    if (done == out.size() && !Grow(&out, limit)) return TooLarge();
+    if (done == out.size() && !Grow(&out, in, limit)) return TooLarge();
     stream.next_out = out.data() + done;
     stream.avail_out = out.size() - done;
     const lzma_ret result = lzma_code(&stream, LZMA_RUN);
@@ -102,7 +104,7 @@ Expected<std::vector<uint8_t>> UnpackZstd(std::span<const uint8_t> in, size_t li
   ZSTD_inBuffer input{in.data(), in.size(), 0};
   size_t done = 0;
   for (;;) {
-    if (done == out.size() && !Grow(&out, limit)) return TooLarge();
+    if (done == out.size() && !Grow(&out, in, limit)) return TooLarge();
     ZSTD_outBuffer output{out.data(), out.size(), done};
     const size_t result = ZSTD_decompressStream(stream.get(), &output, &input);
     done = output.pos;

@@ -100,32 +100,41 @@ std::string VmxOwner() {
   return owner;
 }
 
+Error NodeError(const std::string& node, int error_number, const std::string& owner) {
+  const std::string what = fmt::format("cannot open {}", node);
+  switch (error_number) {
+    case EACCES:
+    case EPERM:
+      return {ErrorKind::kPermission, what, ErrnoText(error_number),
+              "join the group that owns the node: sudo usermod -aG kvm $USER, then log in again"};
+    case EBUSY:
+      return {ErrorKind::kBusy, what,
+              owner.empty() ? std::string("VMX is held by another hypervisor")
+                            : fmt::format("VMX is held by {}", owner),
+              fmt::format("unload it: modprobe -r {}", owner.empty() ? "kvm_intel" : owner)};
+    case ENOENT:
+    case ENODEV:
+    case ENXIO:
+      // The module refuses to load while another one holds the hardware.
+      if (node == kDefaultNode && owner == "kvm_intel")
+        return {ErrorKind::kBusy, what, "there is no such device node, and kvm_intel holds VMX",
+                "change over: modprobe -r kvm_intel && modprobe vellum, or use --dev /dev/kvm"};
+      return {ErrorKind::kNoDevice, what,
+              error_number == ENOENT ? std::string("there is no such device node")
+                                     : ErrnoText(error_number),
+              NodeHint(node)};
+    default:
+      return {ErrorKind::kNoDevice, what, ErrnoText(error_number), NodeHint(node)};
+  }
+}
+
 Expected<Kvm> Kvm::Open(const std::string& node) {
   Kvm kvm;
   kvm.node_ = node;
-  const std::string what = fmt::format("cannot open {}", node);
   kvm.fd_ = Fd(open(node.c_str(), O_RDWR | O_CLOEXEC));
   if (!kvm.fd_.valid()) {
-    const int error_number = errno;
-    switch (error_number) {
-      case EACCES:
-      case EPERM:
-        return Fail(ErrorKind::kPermission, what, ErrnoText(error_number),
-                    "join the group that owns the node: sudo usermod -aG kvm $USER, "
-                    "then log in again");
-      case EBUSY:
-        return Fail(ErrorKind::kBusy, what, "the hardware is held by another hypervisor",
-                    "unload it (modprobe -r kvm_intel), or see: vmm doctor");
-      case ENOENT:
-      case ENODEV:
-      case ENXIO:
-        return Fail(
-            ErrorKind::kNoDevice, what,
-            error_number == ENOENT ? "there is no such device node" : ErrnoText(error_number),
-            NodeHint(node));
-      default:
-        return Fail(ErrorKind::kNoDevice, what, ErrnoText(error_number), NodeHint(node));
-    }
+    const int error_number = errno;  // before VmxOwner can change it
+    return tl::unexpected(NodeError(node, error_number, VmxOwner()));
   }
   struct stat st = {};
   if (fstat(kvm.fd_.get(), &st) != 0 || !S_ISCHR(st.st_mode))

@@ -87,6 +87,9 @@ class Kvm {
   std::string node_;
 };
 
+// Words the failure to open a node with this errno, on a host where `owner` holds VMX.
+Error NodeError(const std::string& node, int error_number, const std::string& owner);
+
 // Who holds VMX on this host, as /proc/modules tells: "kvm_intel", "vellum", "" for nobody known.
 std::string VmxOwner();
 
