@@ -7,6 +7,8 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+#include <asm/tsc.h>
+
 #include "../irqchip/irqchip.h"
 #include "../vcpu/vcpu.h"
 #include "../vm/memory.h"
@@ -190,12 +192,30 @@ static long reinject_control(struct vlm_call *call)
 	return vlm_pit_set_reinject(call->vm, control.pit_reinject);
 }
 
+static long ioeventfd(struct vlm_call *call)
+{
+	return vlm_vm_ioeventfd(call->vm, call->data);
+}
+
 static long set_boot_cpu_id(struct vlm_call *call)
 {
 	return vlm_vm_set_boot_cpu_id(call->vm, call->arg);
 }
 
 /* Time. */
+
+/* For vCPUs to come. There is one rate, the host's: another could not be kept without scaling. */
+static long get_tsc_khz(struct vlm_call *call)
+{
+	return tsc_khz;
+}
+
+static long set_tsc_khz(struct vlm_call *call)
+{
+	u32 khz = call->arg;
+
+	return khz && khz != tsc_khz ? -EINVAL : 0;
+}
 
 static long get_clock(struct vlm_call *call)
 {
@@ -232,8 +252,11 @@ const struct vlm_ioctl vlm_vm_ioctls[] = {
 	{ KVM_SET_PIT2, VLM_IN | VLM_LOCK_VM, set_pit2 },
 	{ KVM_SET_GSI_ROUTING, VLM_IN, set_gsi_routing },
 	{ KVM_IRQFD, VLM_IN, irqfd },
+	{ KVM_IOEVENTFD, VLM_IN, ioeventfd },
 	{ KVM_REINJECT_CONTROL, 0, reinject_control },
 	{ KVM_SET_BOOT_CPU_ID, 0, set_boot_cpu_id },
+	{ KVM_GET_TSC_KHZ, 0, get_tsc_khz },
+	{ KVM_SET_TSC_KHZ, 0, set_tsc_khz },
 	{ KVM_GET_CLOCK, VLM_OUT, get_clock },
 	{ KVM_SET_CLOCK, VLM_IN, set_clock },
 	{}

@@ -10,6 +10,7 @@
 #include <linux/spinlock.h>
 
 #include "counters.h"
+#include "ioeventfd.h"
 #include "memory.h"
 #include "vm.h"
 
@@ -65,6 +66,7 @@ struct vlm_vm *vlm_vm_create(unsigned long type)
 	mutex_init(&vm->lock);
 	mutex_init(&vm->slots_lock);
 	xa_init(&vm->vcpus);
+	INIT_LIST_HEAD(&vm->ioeventfds);
 	vm->max_vcpu_id = VLM_MAX_VCPU_IDS;
 	vm->clock_offset = -(s64)ktime_get_boottime_ns();
 	vm->mm = current->mm;
@@ -120,8 +122,10 @@ static void destroy(struct vlm_vm *vm)
 	if (irqchip_ops)
 		irqchip_ops->destroy(vm);
 	destroy_vcpus(vm);
+	vlm_ioeventfd_destroy(vm);
 	vlm_iobus_destroy(&vm->pio);
 	vlm_iobus_destroy(&vm->mmio);
+	vlm_reclaimer_stop(vm);
 	vlm_vm_memory_destroy(vm);
 	vlm_mmu_destroy(&vm->mmu);
 	cleanup_srcu_struct(&vm->srcu);

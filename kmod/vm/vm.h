@@ -14,6 +14,7 @@
 #include "../mmu/mmu.h"
 #include "../vcpu/request.h"
 #include "iobus.h"
+#include "reclaimer.h"
 
 #define VLM_MAX_VCPUS		1024	/* KVM_CAP_MAX_VCPUS */
 #define VLM_MAX_VCPU_IDS	4096	/* KVM_CAP_MAX_VCPU_ID */
@@ -42,10 +43,12 @@ struct dentry;
  * @dead:	a  an invariant broke; every further ioctl answers -EIO
  * @mmu:	the MMU, with its own locks
  * @notifier:	c  registered on @mm while @users > 0
+ * @reclaimer:	s  gives back defunct tables
  * @irqchip:	l  in-kernel PIC, IOAPIC and routing, or NULL; read with smp_load_acquire
  * @split_irqchip: l  local APICs in the kernel, the rest in user space
  * @pio:	S  port bus
  * @mmio:	S  memory bus
+ * @ioeventfds:	s  bindings of addresses to eventfds
  * @tss_addr:	l  KVM_SET_TSS_ADDR; unused with unrestricted guest
  * @identity_map_addr: l  KVM_SET_IDENTITY_MAP_ADDR
  * @nr_mmu_pages: l  KVM_SET_NR_MMU_PAGES; kept for KVM_GET_NR_MMU_PAGES
@@ -69,10 +72,12 @@ struct vlm_vm {
 	bool dead;
 	struct vlm_mmu mmu;
 	struct mmu_notifier notifier;
+	struct vlm_reclaimer reclaimer;
 	struct vlm_irqchip *irqchip;
 	bool split_irqchip;
 	struct vlm_iobus pio;
 	struct vlm_iobus mmio;
+	struct list_head ioeventfds;
 	u64 tss_addr;
 	u64 identity_map_addr;
 	unsigned long nr_mmu_pages;
@@ -111,6 +116,13 @@ int vlm_vm_set_nr_mmu_pages(struct vlm_vm *vm, unsigned long nr);
 int vlm_vm_enable_cap(struct vlm_vm *vm, const struct kvm_enable_cap *cap);
 #define VLM_VALID_QUIRKS 0	/* what KVM_CAP_DISABLE_QUIRKS2 may switch off */
 #define VLM_MIN_MMU_PAGES 64
+
+/*
+ * KVM_IOEVENTFD. Takes @slots_lock. -EINVAL (length, flags, address), -EBADF and -EINVAL
+ * for a file that is no eventfd, -EEXIST (a write could signal two), -ENOENT (nothing to
+ * unbind), -ENOSPC, -ENOMEM.
+ */
+int vlm_vm_ioeventfd(struct vlm_vm *vm, const struct kvm_ioeventfd *args);
 
 /* KVM_GET_CLOCK and KVM_SET_CLOCK. */
 void vlm_vm_get_clock(struct vlm_vm *vm, struct kvm_clock_data *data);
