@@ -101,6 +101,7 @@ const char *vlm_mmu_stat_name(enum vlm_mmu_stat stat)
 		[VLM_STAT_PAGES_1G]		= "pages_1g",
 		[VLM_STAT_TABLES]		= "mmu_tables",
 		[VLM_STAT_ROOTS]		= "mmu_roots",
+		[VLM_STAT_RECLAIM_BACKLOG]	= "mmu_reclaim_backlog",
 		[VLM_STAT_NX_LPAGE_SPLITS]	= "nx_lpage_splits",
 		[VLM_STAT_FAULTS]		= "pf_taken",
 		[VLM_STAT_FAULTS_FIXED]		= "pf_fixed",

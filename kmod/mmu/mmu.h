@@ -46,6 +46,11 @@ int vlm_mmu_init(struct vlm_mmu *mmu);
 /* Zap everything and free all tables. No vCPU may run any more. May sleep. */
 void vlm_mmu_zap_all(struct vlm_mmu *mmu);
 void vlm_mmu_destroy(struct vlm_mmu *mmu);
+/*
+ * Give back the tables of roots that were cut off. For the thread behind
+ * vlm_platform_reclaim_later(). Takes the mmu lock for read, yields, sleeps.
+ */
+void vlm_mmu_reclaim(struct vlm_mmu *mmu);
 
 int vlm_mmu_vcpu_init(struct vlm_mmu_vcpu *mv, struct vlm_mmu *mmu);
 void vlm_mmu_vcpu_destroy(struct vlm_mmu_vcpu *mv);

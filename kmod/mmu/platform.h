@@ -95,6 +95,11 @@ int vlm_platform_host_level(struct vlm_mmu *mmu, unsigned long hva);
 void vlm_platform_flush_tlbs(struct vlm_mmu *mmu);
 /* Make every vCPU call vlm_mmu_reload() before it next runs guest code; wait likewise. */
 void vlm_platform_reload_all(struct vlm_mmu *mmu);
+/*
+ * Have vlm_mmu_reclaim() called soon by a thread of the machine's own. Slots lock held,
+ * no mmu lock; sleeps. False: there is no such thread, the caller must do the work.
+ */
+bool vlm_platform_reclaim_later(struct vlm_mmu *mmu);
 /* An invariant broke: set vlm_mmu::dead, no vCPU may run again. Any context. */
 void vlm_platform_kill(struct vlm_mmu *mmu, const char *why);
 

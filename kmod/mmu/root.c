@@ -120,6 +120,7 @@ void vlm_root_invalidate_all(struct vlm_mmu *mmu)
 		if (root->invalid)
 			continue;
 		root->scheduled = true;
+		vlm_stat_add(&mmu->stats, VLM_STAT_RECLAIM_BACKLOG, 1);
 		WRITE_ONCE(root->invalid, true);
 	}
 	spin_unlock(&mmu->pages_lock);

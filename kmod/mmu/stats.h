@@ -12,6 +12,7 @@ enum vlm_mmu_stat {
 	VLM_STAT_PAGES_1G,
 	VLM_STAT_TABLES,		/* table pages, caches included, those awaiting a grace period not */
 	VLM_STAT_ROOTS,			/* roots on the list, invalid ones included */
+	VLM_STAT_RECLAIM_BACKLOG,	/* roots cut off whose tables were not given back yet */
 	VLM_STAT_NX_LPAGE_SPLITS,	/* tables that only the NX mitigation keeps */
 	/* Events: only grow. */
 	VLM_STAT_FAULTS,		/* EPT violations handed to vlm_mmu_fault() */

@@ -35,8 +35,12 @@ void vlm_tdp_zap_root(struct vlm_tdp_op *op, struct vlm_mmu_page *root)
 			op->visited++;
 			if (iter.level > level)
 				continue;
-			while (iter.old && !vlm_tdp_zap_entry(op, root, iter.sptep, iter.old,
-							      iter.level)) {
+			/*
+			 * No fault works on an invalid root. A frozen entry stands in a
+			 * table that another zapper unlinked: that one takes it apart.
+			 */
+			while (iter.old && !vlm_spte_is_frozen(iter.old) &&
+			       !vlm_tdp_zap_entry(op, root, iter.sptep, iter.old, iter.level)) {
 				cpu_relax();
 				iter.old = vlm_spte_read(iter.sptep);
 			}

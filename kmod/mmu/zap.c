@@ -4,17 +4,25 @@
 #include "tdp.h"
 #include "zap.h"
 
-/* Empty the roots that @filter selects and drop the MMU's reference of those nobody claimed yet. */
-static void zap_roots(struct vlm_mmu *mmu, enum vlm_root_filter filter)
+/* Drop the MMU's own reference, which the caller claimed. */
+static void drop_claimed(struct vlm_mmu *mmu, struct vlm_mmu_page *root)
+{
+	vlm_root_put(mmu, root);
+	vlm_stat_add(&mmu->stats, VLM_STAT_RECLAIM_BACKLOG, -1);
+}
+
+/* Several threads may be here: each claims roots of its own. */
+void vlm_mmu_reclaim(struct vlm_mmu *mmu)
 {
 	struct vlm_mmu_page *root;
 	struct vlm_tdp_op op;
 
 	vlm_tdp_begin(&op, mmu, VLM_LOCK_SHARED, VLM_MAY_YIELD);
-	vlm_for_each_root(mmu, root, filter) {
+	vlm_for_each_root(mmu, root, VLM_ROOTS_SCHEDULED) {
+		if (!vlm_root_claim(mmu, root))
+			continue;
 		vlm_tdp_zap_root(&op, root);
-		if (vlm_root_claim(mmu, root))
-			vlm_root_put(mmu, root);
+		drop_claimed(mmu, root);
 	}
 	vlm_tdp_end(&op);
 }
@@ -30,12 +38,28 @@ void vlm_zap_all_fast(struct vlm_mmu *mmu)
 {
 	vlm_stat_add(&mmu->stats, VLM_STAT_ZAP_ALL_FAST, 1);
 	invalidate_all(mmu);
-	/* The set of roots to zap is fixed now; vCPUs only add others. */
-	zap_roots(mmu, VLM_ROOTS_SCHEDULED);
+	/*
+	 * No guest can reach the old tables now, and they owe the host nothing (G5): what
+	 * is left to do is to give memory back. A caller that outruns the reclaimer helps,
+	 * so that the memory held by defunct tables is bounded.
+	 */
+	if (vlm_stat_read(&mmu->stats, VLM_STAT_RECLAIM_BACKLOG) > VLM_RECLAIM_BACKLOG ||
+	    !vlm_platform_reclaim_later(mmu))
+		vlm_mmu_reclaim(mmu);
 }
 
 void vlm_mmu_zap_all(struct vlm_mmu *mmu)
 {
+	struct vlm_mmu_page *root;
+	struct vlm_tdp_op op;
+
 	invalidate_all(mmu);
-	zap_roots(mmu, VLM_ROOTS_ALL);
+	/* Also those that the reclaimer works on: on return all are empty. */
+	vlm_tdp_begin(&op, mmu, VLM_LOCK_SHARED, VLM_MAY_YIELD);
+	vlm_for_each_root(mmu, root, VLM_ROOTS_ALL) {
+		vlm_tdp_zap_root(&op, root);
+		if (vlm_root_claim(mmu, root))
+			drop_claimed(mmu, root);
+	}
+	vlm_tdp_end(&op);
 }

@@ -5,10 +5,15 @@
 
 #include "state.h"
 
+/* Cut-off roots that may wait for the reclaimer before the next caller empties them itself. */
+#define VLM_RECLAIM_BACKLOG	8
+
 /*
- * On return no translation installed before the call is left, nor can one be installed
- * by a fault that began before. vCPUs go on running and get new roots.
- * Slots lock held throughout: two of these must not overlap. Sleeps.
+ * Cut off. On return no guest can use a translation installed before the call, nor can
+ * one be installed by a fault that began before. vCPUs go on running and get new
+ * roots. Costs O(roots + vCPUs): the old tables are given back by the reclaimer, or
+ * here when it falls behind. Slots lock held throughout: two of these must not overlap.
+ * Sleeps.
  */
 void vlm_zap_all_fast(struct vlm_mmu *mmu);
 

@@ -68,6 +68,11 @@ void vlm_platform_reload_all(struct vlm_mmu *mmu)
 	vlm_vm_request_all(vm_of(mmu), VLM_REQ_MMU_RELOAD, VLM_REQUEST_WAIT | VLM_REQUEST_NO_WAKE);
 }
 
+bool vlm_platform_reclaim_later(struct vlm_mmu *mmu)
+{
+	return vlm_reclaimer_wake(vm_of(mmu));
+}
+
 void vlm_platform_kill(struct vlm_mmu *mmu, const char *why)
 {
 	WRITE_ONCE(mmu->dead, true);

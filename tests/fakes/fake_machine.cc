@@ -316,6 +316,9 @@ void FakeMachine::CheckStats() {
 void FakeMachine::CheckTables() {
   CheckStats();
   ForEachLeafOfMachine(mmu(), [&](vlm_mmu_page* root, u64 gfn, int level, u64 e) {
+    // Cut off: no vCPU may run on it (CheckTlbs() and every access see to that), so
+    // what its leaves say is nobody's business any more.
+    if (root->invalid) return;
     const u64 count = u64{1} << (9 * (level - 1));
     const u64 pfn = (e & 0x000f'ffff'ffff'f000) >> 12;
     vlm_memslots* slots = vlm_memslots_get(mmu(), root->role.as_id);
@@ -367,6 +370,12 @@ int vlm_platform_host_level(vlm_mmu* mmu, unsigned long hva) {
 
 void vlm_platform_flush_tlbs(vlm_mmu* mmu) { FakeMachine::Of(mmu)->FlushAll(); }
 void vlm_platform_reload_all(vlm_mmu* mmu) { FakeMachine::Of(mmu)->ReloadAll(); }
+bool vlm_platform_reclaim_later(vlm_mmu* mmu) {
+  FakeMachine* machine = FakeMachine::Of(mmu);
+  shim_assert_may_sleep("reclaim_later");
+  machine->reclaim_wanted |= machine->has_reclaimer;
+  return machine->has_reclaimer;
+}
 void vlm_platform_kill(vlm_mmu* mmu, const char* why) {
   FakeMachine* machine = FakeMachine::Of(mmu);
   WRITE_ONCE(mmu->dead, true);

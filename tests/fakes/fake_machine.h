@@ -147,6 +147,9 @@ class FakeMachine {
   // Behaviour of the services.
   enum class Break { kNever, kAlways, kRandom };
   std::atomic<Break> break_mode{Break::kNever};
+  // Whether a thread stands ready to run vlm_mmu_reclaim(), and whether it was asked to.
+  bool has_reclaimer = false;
+  bool reclaim_wanted = false;
   // Called while the mmu lock is dropped in a yield.
   std::function<void()> on_resched;
   std::atomic<u64> flushes{0};
