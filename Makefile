@@ -92,11 +92,15 @@ packages lint-packages:
 
 # --- the module -----------------------------------------------------------------------------------------------------
 
+# FOLDER:NAME
+MODULES := kmod:vellum $(MACHINE)/provoke:provoke
+
 kmod: packages
 	@for series in $(KERNELS); do \
 	  headers=$$($(KERNELS_PY) headers $$series); \
-	  $(MAKE) kmod-one HEADERS=$$headers RELEASE=$${headers##*/linux-headers-} SOURCE=kmod MODULE=vellum; \
-	  $(MAKE) kmod-one HEADERS=$$headers RELEASE=$${headers##*/linux-headers-} SOURCE=$(MACHINE)/provoke MODULE=provoke; \
+	  for module in $(MODULES); do \
+	    $(MAKE) kmod-one HEADERS=$$headers RELEASE=$${headers##*/linux-headers-} SOURCE=$${module%:*} MODULE=$${module#*:}; \
+	  done; \
 	done
 
 # Kbuild writes beside the sources: each kernel gets a folder of links to them. A warning, whether of the compiler,
@@ -199,6 +203,7 @@ format:
 	@clang-format -i $(CXX_FILES)
 
 selftest: kmod vmm
+	@python3 $(MACHINE)/test_boot.py
 	@python3 selftests/run_list.py
 
 test: lint unit selftest
@@ -208,7 +213,8 @@ test: lint unit selftest
 VMM := build/host/vmm/vmm
 
 # Unpacking a kernel inside the emulator takes a minute, so the guest's comes unpacked.
-run: kmod vmm
+run: vmm
+	@$(MAKE) kmod KERNELS="$(filter $(KERNELS),$(KERNEL))" MODULES=kmod:vellum
 	@guest=$$($(KERNELS_PY) elf $(GUEST) cloud-amd64); \
 	echo "starting the machine: kernel $(KERNEL), guest $${guest##*/}"; \
 	$(RUN) -v --kernel $(KERNEL) --mem 1024 --timeout 900 $(PARAMS) --log build/run.log --add $$guest:/guest/kernel \
