@@ -10,7 +10,13 @@
 
 namespace fakes {
 
-FakeHost::FakeHost() : frames_(kFrames) {}
+FakeHost::~FakeHost() {
+  for (auto& chunk : chunks_) delete[] chunk.load();
+}
+
+FakeHost::Frame& FakeHost::FrameOf(u64 pfn) const {
+  return chunks_[(pfn - kFirstPfn) / kChunkFrames].load()[(pfn - kFirstPfn) % kChunkFrames];
+}
 
 void FakeHost::Map(u64 hva_page, u64 npages, int level, bool writable) {
   std::lock_guard guard(lock_);
@@ -34,12 +40,20 @@ std::map<u64, FakeHost::Area>::iterator FakeHost::FindArea(u64 page) {
   return page - it->first < it->second.npages ? it : areas_.end();
 }
 
+void FakeHost::MakeChunk(u64 pfn) {
+  auto& chunk = chunks_[(pfn - kFirstPfn) / kChunkFrames];
+  if (!chunk.load()) chunk = new Frame[kChunkFrames]();
+}
+
 u64 FakeHost::NewFrames(u64 count) {
   next_pfn_ = (next_pfn_ + count - 1) / count * count;
   const u64 first = next_pfn_;
   next_pfn_ += count;
-  if (next_pfn_ - kFirstPfn > kFrames) shim_violation("HOST", "the test uses too many frames");
-  for (u64 pfn = first; pfn < next_pfn_; pfn++) frames_[pfn - kFirstPfn] = kInUse;
+  if (next_pfn_ - kFirstPfn > kChunks * kChunkFrames)
+    shim_violation("HOST", "the test uses too many frames");
+  for (u64 pfn = first; pfn < next_pfn_; pfn += kChunkFrames) MakeChunk(pfn);
+  MakeChunk(next_pfn_ - 1);
+  for (u64 pfn = first; pfn < next_pfn_; pfn++) FrameOf(pfn) = kInUse;
   return first;
 }
 
@@ -90,7 +104,7 @@ int FakeHost::Get(u64 hva, bool write, vlm_host_page* out) {
 
 void FakeHost::Put(vlm_host_page* host, bool dirty) {
   if (!host->ref) return;
-  frames_[host->pfn - kFirstPfn].fetch_or(static_cast<uint8_t>(kAccessed | (dirty ? kDirty : 0)));
+  FrameOf(host->pfn).fetch_or(static_cast<uint8_t>(kAccessed | (dirty ? kDirty : 0)));
   references_--;
 }
 
@@ -126,7 +140,7 @@ std::pair<u64, u64> FakeHost::WithWholeHugePages(u64 first, u64 last) {
 void FakeHost::Forget(u64 first, u64 last) {
   SplitAround(first, last);
   for (auto it = pages_.lower_bound(first); it != pages_.end() && it->first < last;) {
-    frames_[it->second.pfn - kFirstPfn] = kFreed;
+    FrameOf(it->second.pfn) = kFreed;
     it = pages_.erase(it);
   }
 }
@@ -196,19 +210,20 @@ void FakeHost::CopyOnWrite(u64 page) {
     auto data = data_.find(it->second.pfn);
     if (data != data_.end())
       data_[fresh] = std::make_unique<std::array<uint8_t, 4096>>(*data->second);
-    frames_[it->second.pfn - kFirstPfn] = kFreed;
+    FrameOf(it->second.pfn) = kFreed;
     it->second = {fresh, true, 1};
   });
 }
 
 bool FakeHost::IsFree(u64 pfn) const {
-  if (pfn < kFirstPfn || pfn - kFirstPfn >= kFrames) return true;
-  return !(frames_[pfn - kFirstPfn].load() & kInUse);
+  if (pfn < kFirstPfn || pfn - kFirstPfn >= kChunks * kChunkFrames) return true;
+  if (!chunks_[(pfn - kFirstPfn) / kChunkFrames].load()) return true;
+  return !(FrameOf(pfn).load() & kInUse);
 }
 
-bool FakeHost::IsDirty(u64 pfn) const { return frames_[pfn - kFirstPfn].load() & kDirty; }
+bool FakeHost::IsDirty(u64 pfn) const { return FrameOf(pfn).load() & kDirty; }
 
-bool FakeHost::IsAccessed(u64 pfn) const { return frames_[pfn - kFirstPfn].load() & kAccessed; }
+bool FakeHost::IsAccessed(u64 pfn) const { return FrameOf(pfn).load() & kAccessed; }
 
 uint8_t* FakeHost::DataOf(u64 pfn) {
   std::lock_guard guard(lock_);

@@ -23,9 +23,13 @@ namespace fakes {
 class FakeHost {
  public:
   static constexpr u64 kFirstPfn = 0x100000;
-  static constexpr size_t kFrames = size_t{1} << 22;
+  static constexpr size_t kChunkFrames = size_t{1} << 16;
+  static constexpr size_t kChunks = size_t{1} << 14;
 
-  FakeHost();
+  FakeHost() = default;
+  ~FakeHost();
+  FakeHost(const FakeHost&) = delete;
+  FakeHost& operator=(const FakeHost&) = delete;
   // Whom to notify.
   void Attach(vlm_mmu* mmu) { mmu_ = mmu; }
 
@@ -74,6 +78,7 @@ class FakeHost {
   };
 
   std::map<u64, Area>::iterator FindArea(u64 page);
+  void MakeChunk(u64 pfn);
   u64 NewFrames(u64 count);
   void FaultIn(u64 page, const Area& area, u64 area_start);
   void Forget(u64 first, u64 last);
@@ -90,7 +95,10 @@ class FakeHost {
   std::map<u64, Area> areas_;
   std::map<u64, Page> pages_;
   std::map<u64, int> poisoned_;
-  std::vector<std::atomic<uint8_t>> frames_;
+  // By frame number, in chunks made as frames are handed out; read without the lock.
+  using Frame = std::atomic<uint8_t>;
+  Frame& FrameOf(u64 pfn) const;
+  mutable std::array<std::atomic<Frame*>, kChunks> chunks_{};
   std::map<u64, std::unique_ptr<std::array<uint8_t, 4096>>> data_;
   u64 next_pfn_ = kFirstPfn;
   std::atomic<int> references_{0};

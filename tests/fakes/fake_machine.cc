@@ -13,7 +13,7 @@ namespace {
 // The machine that judges on unlock, and that the arena asks about TLBs. One at a time.
 FakeMachine* current_machine = nullptr;
 
-constexpr size_t kTlbEntries = 64;
+constexpr size_t kTlbEntries = 16;
 
 thread_local int slots_depth = 0;
 

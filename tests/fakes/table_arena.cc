@@ -14,7 +14,7 @@ namespace {
 
 // Physical addresses of tables: far from those of guest memory in FakeHost.
 constexpr u64 kFirstPa = 0x40'0000'0000;
-constexpr size_t kTables = size_t{1} << 17;  // 512 MiB of address space
+constexpr size_t kTables = size_t{1} << 15;  // 128 MiB of address space
 constexpr u64 kPoison = 0x6b6b6b6b6b6b6b6b;
 
 }  // namespace
