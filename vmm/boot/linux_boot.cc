@@ -62,8 +62,9 @@ std::vector<MapEntry> BuildMemoryMap(const GuestMemory& memory) {
 
 auto TooSmall(const GuestMemory& memory, const std::string& thing, uint64_t needed) {
   const uint64_t suggestion = (needed + (64u << 20)) / (64u << 20) * (64u << 20) + (64u << 20);
+  const uint64_t needed_mib = (needed + (1u << 20) - 1) >> 20;
   return Fail(ErrorKind::kMemory, fmt::format("the {} does not fit into guest memory", thing),
-              fmt::format("it needs {} of RAM below 3 GiB, the guest has {}", FormatSize(needed),
+              fmt::format("it needs {} MiB of RAM below 3 GiB, the guest has {}", needed_mib,
                           FormatSize(memory.low_end())),
               suggestion <= kHoleStart
                   ? fmt::format("give the guest more memory: --mem {}M", suggestion >> 20)
@@ -255,7 +256,7 @@ Expected<BootState> LoadGuest(const GuestMemory& memory, const BootInputs& input
                 "leave out --entry, or use a kernel with CONFIG_PVH");
   if (state.entry == EntryMode::kLinux64 && !self_unpacking && !kernel.elf().entry64)
     return Fail(ErrorKind::kKernel, "cannot enter the kernel in 64-bit mode",
-                "its entry is not a physical address", "try --entry pvh");
+                "its entry is not a physical address", "enter it by its note: --entry pvh");
 
   const uint64_t elf_entry = state.entry == EntryMode::kPvh ? kernel.elf().pvh_entry.value_or(0)
                                                             : kernel.elf().entry64.value_or(0);
@@ -281,7 +282,7 @@ Expected<BootState> LoadGuest(const GuestMemory& memory, const BootInputs& input
   const AcpiTables acpi = BuildAcpiTables({inputs.cpus, kAcpiAddress});
   if (acpi.image.size() > kHighRamStart - kAcpiAddress)
     return Fail(ErrorKind::kUsage, "the ACPI tables do not fit",
-                fmt::format("{} CPUs are too many", inputs.cpus), "try fewer --cpus");
+                fmt::format("{} CPUs are too many", inputs.cpus), "fewer --cpus");
   memory.Write(kAcpiAddress, acpi.image);
 
   state.rip = placed->entry;

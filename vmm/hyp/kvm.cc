@@ -226,7 +226,7 @@ Status Vm::CreatePit() const {
 Status Vm::SetMemory(const kvm_userspace_memory_region& region) const {
   kvm_userspace_memory_region copy = region;
   return Check(ioctl(fd_.get(), KVM_SET_USER_MEMORY_REGION, &copy), "KVM_SET_USER_MEMORY_REGION",
-               "cannot give the guest its memory", "try a smaller --mem");
+               "cannot give the guest its memory", "a smaller --mem");
 }
 
 void Vm::SetIrqLine(uint32_t gsi, bool level) const {
@@ -242,7 +242,7 @@ Expected<Vcpu> Vm::CreateVcpu(uint32_t id) const {
   if (!fd.valid())
     return Fail(ErrorKind::kHost, fmt::format("cannot create virtual CPU {}", id),
                 fmt::format("KVM_CREATE_VCPU: {}", ErrnoText(errno)),
-                id == 0 ? kDoctorHint : "try fewer --cpus");
+                id == 0 ? kDoctorHint : "fewer --cpus");
   Mapping run = Mapping::Create(static_cast<size_t>(run_size_), PROT_READ | PROT_WRITE, MAP_SHARED,
                                 fd.get(), 0);
   if (!run.valid())

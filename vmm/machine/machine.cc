@@ -55,7 +55,7 @@ Expected<std::unique_ptr<Machine>> Machine::Create(MachineConfig config,
   const int max_cpus = std::max(kvm.CheckExtension(KVM_CAP_MAX_VCPUS), 1);
   if (cfg.cpus > static_cast<uint32_t>(max_cpus))
     return Fail(ErrorKind::kCapability, fmt::format("cannot run {} CPUs", cfg.cpus),
-                fmt::format("{} allows at most {}", cfg.node, max_cpus), "try fewer --cpus");
+                fmt::format("{} allows at most {}", cfg.node, max_cpus), "fewer --cpus");
 
   VMM_TRY(machine->vm_->SetIdentityMapAddress(kIdentityMapAddress));
   VMM_TRY(machine->vm_->SetTssAddress(kTssAddress));
@@ -119,7 +119,7 @@ Status Machine::CreateCpus(const Kvm& kvm, const BootState& boot) {
   if (address_bits < 64 && last.gpa + last.size > 1ull << address_bits)
     return Fail(ErrorKind::kMemory,
                 fmt::format("cannot run a machine with {} of memory", FormatSize(config_.memory)),
-                fmt::format("the CPU addresses {} bits", address_bits), "try a smaller --mem");
+                fmt::format("the CPU addresses {} bits", address_bits), "a smaller --mem");
   for (uint32_t id = 0; id < config_.cpus; ++id) {
     VMM_TRY_ASSIGN(vcpu, vm_->CreateVcpu(id));
     CpuidConfig cpuid;

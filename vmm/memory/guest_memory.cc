@@ -31,7 +31,7 @@ Expected<uint64_t> CheckMemorySize(uint64_t size) {
 
 Expected<GuestMemory> GuestMemory::Create(uint64_t size) {
   const std::string what = fmt::format("cannot get {} of guest memory", FormatSize(size));
-  const char* hint = "try a smaller --mem";
+  const char* hint = "a smaller --mem";
   GuestMemory memory;
   memory.fd_ = Fd(memfd_create("guest-memory", MFD_CLOEXEC));
   if (!memory.fd_.valid())
