@@ -57,7 +57,7 @@ static int get_vmx(struct vlm_vcpu *vcpu, u32 msr, u64 *data, bool host)
 
 static int set_vmx(struct vlm_vcpu *vcpu, u32 msr, u64 data, bool host)
 {
-	return vlm_vmx_set_msr(&vcpu->vmx, msr, data) ? -ENOENT : 0;
+	return vlm_vmx_set_msr(&vcpu->vmx, msr, data);
 }
 
 static bool is_canonical(struct vlm_vcpu *vcpu, u64 address)

@@ -71,16 +71,19 @@ void vlm_lazy_msrs_read_host(struct vlm_cpu *pc)
 	}
 }
 
-static void load_one(struct vlm_cpu *pc, int i, u64 value)
+/* IRQs off. Return -EINVAL if the CPU refuses the value. */
+static int load_one(struct vlm_cpu *pc, int i, u64 value)
 {
 	if (pc->msr[i] == value || !lazy_msr_exists(i))
-		return;
-	wrmsrl(lazy_msrs[i], value);
+		return 0;
+	if (wrmsrl_safe(lazy_msrs[i], value))
+		return -EINVAL;
 	pc->msr[i] = value;
 	if (!pc->notifier_on) {
 		pc->notifier_on = true;
 		user_return_notifier_register(&pc->notifier);
 	}
+	return 0;
 }
 
 /* Preemption off. */
@@ -107,15 +110,18 @@ static int lazy_index(u32 msr)
 	return -1;
 }
 
-static void set_lazy(struct vlm_vmx *vmx, int i, u64 data)
+/* Load the value at once, whether the guest's are loaded or not: the CPU knows best if it is valid. */
+static int set_lazy(struct vlm_vmx *vmx, int i, u64 data)
 {
 	unsigned long flags;
+	int ret;
 
 	local_irq_save(flags);
-	vmx->lazy[i] = data;
-	if (!vmx->host_loaded)
-		load_one(this_cpu_ptr(&vlm_cpus), i, data);
+	ret = load_one(this_cpu_ptr(&vlm_cpus), i, data);
 	local_irq_restore(flags);
+	if (!ret)
+		vmx->lazy[i] = data;
+	return ret;
 }
 
 int vlm_vmx_get_msr(struct vlm_vmx *vmx, u32 msr, u64 *data)
@@ -202,8 +208,7 @@ int vlm_vmx_set_msr(struct vlm_vmx *vmx, u32 msr, u64 data)
 	lazy = lazy_index(msr);
 	if (lazy < 0)
 		return -ENOENT;
-	set_lazy(vmx, lazy, data);
-	return 0;
+	return set_lazy(vmx, lazy, data);
 }
 
 /* Byte offset of the four parts of the bitmap page. */

@@ -4,7 +4,8 @@
  * sleeps, reboots or panics. SDM "Restrictions on VMX Operation".
  *
  * VMXON goes through cr4_set_bits(): the kernel keeps CR4.VMXE in its shadow, and
- * kvm_intel sees the bit and stays away.
+ * kvm_intel sees the bit and stays away. The kernel has one slot for the panic callback;
+ * kvm_intel, if loaded in spite of the bit, fails, but has the kernel warn of that first.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -48,10 +49,13 @@ static int cpu_on(void)
 		return -EIO;
 	}
 
+	/* First, so that a panic right after VMXON leaves VMX operation again. */
+	WRITE_ONCE(pc->on, true);
 	intel_pt_handle_vmx(1);
 	cr4_set_bits(X86_CR4_VMXE);
 	ret = vlm_insn_vmxon(__pa(pc->vmxon));
 	if (ret) {
+		WRITE_ONCE(pc->on, false);
 		cr4_clear_bits(X86_CR4_VMXE);
 		intel_pt_handle_vmx(0);
 		pr_err("CPU %d: VMXON failed (%d)\n", smp_processor_id(), ret);
@@ -59,7 +63,6 @@ static int cpu_on(void)
 	}
 	vlm_lazy_msrs_read_host(pc);
 	vlm_flush_all_on_cpu();
-	WRITE_ONCE(pc->on, true);
 	return 0;
 }
 
@@ -73,13 +76,13 @@ static void cpu_off(void)
 	if (!pc->on)
 		return;
 	local_irq_save(flags);
-	WRITE_ONCE(pc->on, false);
 	vlm_lazy_msrs_restore_host(pc);
 	list_for_each_entry_safe(vmx, next, &pc->loaded, link)
 		vlm_vmcs_clear_local(vmx);
 	vlm_insn_vmxoff();
 	cr4_clear_bits(X86_CR4_VMXE);
 	intel_pt_handle_vmx(0);
+	WRITE_ONCE(pc->on, false);
 	local_irq_restore(flags);
 }
 

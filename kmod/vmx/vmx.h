@@ -159,6 +159,7 @@ void vlm_vmx_intercept_msr(struct vlm_vmx *vmx, u32 msr, bool read, bool write);
  * MSRs that live in the VMCS or are switched by vmx/: FS_BASE, GS_BASE,
  * KERNEL_GS_BASE, STAR, LSTAR, CSTAR, SYSCALL_MASK, TSC_AUX, SYSENTER_*, PAT,
  * SPEC_CTRL, DEBUGCTL. Return -ENOENT for any other; values were validated by vcpu/.
+ * set returns -EINVAL if the CPU refuses the value all the same.
  */
 int vlm_vmx_get_msr(struct vlm_vmx *vmx, u32 msr, u64 *data);
 int vlm_vmx_set_msr(struct vlm_vmx *vmx, u32 msr, u64 data);
