@@ -652,6 +652,102 @@ CASE(StartSecondProcessor) {
   CHECK_EQ(KVM_MP_STATE_HALTED, after.mp_state);
 }
 
+// Everything that can fire by itself is armed when the machine goes.
+CASE(DestroyWithTimersRunning) {
+  for (int round = 0; round < 10; ++round) {
+    IrqMachine m;
+    m.CreatePit();
+    kvm::Fd trigger(eventfd(1, EFD_NONBLOCK));
+    kvm::Fd resample(eventfd(0, EFD_NONBLOCK));
+    kvm_irqfd bind{};
+    bind.fd = static_cast<uint32_t>(trigger.get());
+    bind.resamplefd = static_cast<uint32_t>(resample.get());
+    bind.gsi = 9;
+    bind.flags = round & 1 ? KVM_IRQFD_FLAG_RESAMPLE : 0;
+    CHECK_OK(kvm::Ioctl(m.vm().fd(), KVM_IRQFD, &bind));
+    m.Run({Apic(0xf0, kEnable), {kOut, 0x21, 0xff}, {kOut, 0xa1, 0xff},
+           {kWrite, kIoapic, 0x22}, {kWrite, kIoapic + 16, 0x8049},
+           {kWrite, kIoapic, 0x10}, {kWrite, kIoapic + 16, 0x44},
+           {kOut, 0x43, 0x34}, {kOut, 0x40, 0}, {kOut, 0x40, 1},
+           Apic(0x3e0, 0xb), Apic(0x320, 0x20041), Apic(0x380, 200000), {kSpin, 0x41, 1}});
+    if (round & 2) trigger.Close();
+  }
+}
+
+// Lines, messages, eventfds and routes change under a guest that takes what comes.
+CASE(EverybodyAtOnce) {
+  IrqMachine m;
+  m.CreatePit();
+  kvm::Fd trigger(eventfd(0, EFD_NONBLOCK));
+  kvm_irqfd bind{};
+  bind.fd = static_cast<uint32_t>(trigger.get());
+  bind.gsi = 20;
+  CHECK_OK(kvm::Ioctl(m.vm().fd(), KVM_IRQFD, &bind));
+  std::atomic<bool> stop = false;
+  std::atomic<int> failures = 0;
+  auto loop = [&](auto body) {
+    return std::thread([&, body] {
+      for (unsigned i = 0; !stop; ++i) {
+        if (body(i) < 0) ++failures;
+        usleep(200);
+      }
+    });
+  };
+  const int vm = m.vm().fd();
+  std::vector<std::thread> threads;
+  threads.push_back(loop([&](unsigned i) {
+    kvm_irq_level line{};
+    line.irq = i % 24;
+    line.level = i / 24 & 1;
+    return kvm::Ioctl(vm, KVM_IRQ_LINE, &line);
+  }));
+  threads.push_back(loop([&](unsigned i) {
+    kvm_msi msi{};
+    msi.address_lo = 0xfee00000;
+    msi.data = 0x80 + i % 8;
+    // Nobody takes it before the guest enabled its APIC.
+    const int status = kvm::Ioctl(vm, KVM_SIGNAL_MSI, &msi);
+    return status < 0 && errno == EPERM ? 0 : status;
+  }));
+  threads.push_back(loop([&](unsigned) {
+    const uint64_t one = 1;
+    return static_cast<int>(write(trigger.get(), &one, 8));
+  }));
+  threads.push_back(loop([&](unsigned i) {
+    Routes routes{};
+    routes.nr = 4;
+    for (uint32_t n = 0; n < 4; ++n) {
+      routes.entries[n].gsi = 18 + n;
+      routes.entries[n].type = i & 1 ? KVM_IRQ_ROUTING_IRQCHIP : KVM_IRQ_ROUTING_MSI;
+      if (i & 1) {
+        routes.entries[n].u.irqchip.irqchip = KVM_IRQCHIP_IOAPIC;
+        routes.entries[n].u.irqchip.pin = 18 + n;
+      } else {
+        routes.entries[n].u.msi.address_lo = 0xfee00000;
+        routes.entries[n].u.msi.data = 0x90 + n;
+      }
+    }
+    return kvm::Ioctl(vm, KVM_SET_GSI_ROUTING, &routes);
+  }));
+  m.Load({Apic(0xf0, kEnable), {kOut, 0x21, 0xff}, {kOut, 0xa1, 0xff},
+          {kWrite, kIoapic, 0x34}, {kWrite, kIoapic + 16, 0x8052},
+          {kWrite, kIoapic, 0x38}, {kWrite, kIoapic + 16, 0x54},
+          Apic(0x3e0, 0xb), Apic(0x320, 0x20041), Apic(0x380, 300000), {kHlt, 0x41, 50},
+          Apic(0x380, 0)});
+  // The log would overflow into the script.
+  std::thread cleaner = loop([&](unsigned) {
+    *m.At<uint64_t>(kLogLength) = 0;
+    return 0;
+  });
+  m.RunToEnd();
+  stop = true;
+  for (std::thread& thread : threads) thread.join();
+  cleaner.join();
+  CHECK_EQ(0, failures.load());
+  CHECK(m.Count(0x80) > 0);
+  CHECK(m.Count(0x92) > 0);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
