@@ -31,19 +31,19 @@ constexpr uint64_t kResults = 0x40000;
 
 enum Op : uint64_t {
   kEnd,
-  kWrite,   // 32 bits of memory
+  kWrite,  // 32 bits of memory
   kRead,
   kWrmsr,
   kRdmsr,
-  kOut,     // a byte to a port
+  kOut,  // a byte to a port
   kIn,
-  kHlt,     // until count[addr] reaches value, halting with interrupts on
-  kSpin,    // the same without halting
+  kHlt,   // until count[addr] reaches value, halting with interrupts on
+  kSpin,  // the same without halting
   kCli,
   kSti,
   kCr8,
   kRdtsc,
-  kCall,    // the host: RunToCall() returns the value
+  kCall,  // the host: RunToCall() returns the value
 };
 
 struct Step {
@@ -282,8 +282,13 @@ std::string Text(const std::vector<int>& log) {
 
 CASE(TimerOneShot) {
   IrqMachine m;
-  m.Run({Apic(0xf0, kEnable), Apic(0x3e0, 0xb), Apic(0x320, 0x40), Apic(0x380, 1000000),
-         {kHlt, 0x40, 1}, {kRead, kApic + 0x390}, {kRead, kApic + 0x380}});
+  m.Run({Apic(0xf0, kEnable),
+         Apic(0x3e0, 0xb),
+         Apic(0x320, 0x40),
+         Apic(0x380, 1000000),
+         {kHlt, 0x40, 1},
+         {kRead, kApic + 0x390},
+         {kRead, kApic + 0x380}});
   CHECK_EQ(1u, m.Count(0x40));
   CHECK_EQ(0u, m.Result(0));
   CHECK_EQ(1000000u, m.Result(1));
@@ -291,8 +296,13 @@ CASE(TimerOneShot) {
 
 CASE(TimerPeriodic) {
   IrqMachine m;
-  m.Run({Apic(0xf0, kEnable), Apic(0x3e0, 0xb), Apic(0x320, 0x20041), Apic(0x380, 500000),
-         {kHlt, 0x41, 10}, Apic(0x380, 0), {kRead, kApic + 0x390}});
+  m.Run({Apic(0xf0, kEnable),
+         Apic(0x3e0, 0xb),
+         Apic(0x320, 0x20041),
+         Apic(0x380, 500000),
+         {kHlt, 0x41, 10},
+         Apic(0x380, 0),
+         {kRead, kApic + 0x390}});
   CHECK(m.Count(0x41) >= 10);
   CHECK_EQ(0u, m.Result(0));
 }
@@ -300,15 +310,22 @@ CASE(TimerPeriodic) {
 CASE(TimerPeriodicBusy) {
   // The guest never halts: the host's timer has to make it exit.
   IrqMachine m;
-  m.Run({Apic(0xf0, kEnable), Apic(0x3e0, 0xb), Apic(0x320, 0x20041), Apic(0x380, 500000),
-         {kSpin, 0x41, 5}, Apic(0x380, 0)});
+  m.Run({Apic(0xf0, kEnable),
+         Apic(0x3e0, 0xb),
+         Apic(0x320, 0x20041),
+         Apic(0x380, 500000),
+         {kSpin, 0x41, 5},
+         Apic(0x380, 0)});
   CHECK(m.Count(0x41) >= 5);
 }
 
 CASE(TimerDeadline) {
   IrqMachine m;
   // A deadline that has passed fires at once.
-  m.Run({Apic(0xf0, kEnable), Apic(0x320, 0x40042), {kWrmsr, 0x6e0, 1}, {kHlt, 0x42, 1},
+  m.Run({Apic(0xf0, kEnable),
+         Apic(0x320, 0x40042),
+         {kWrmsr, 0x6e0, 1},
+         {kHlt, 0x42, 1},
          {kRdmsr, 0x6e0}});
   CHECK_EQ(1u, m.Count(0x42));
   CHECK_EQ(0u, m.Result(0));
@@ -316,8 +333,13 @@ CASE(TimerDeadline) {
 
 CASE(TimerDeadlineAhead) {
   IrqMachine m;
-  m.Load({Apic(0xf0, kEnable), Apic(0x320, 0x40042), {kRdtsc}, {kCall, 0, 1}, {kWrmsr, 0x6e0, 0},
-          {kHlt, 0x42, 1}, {kRdtsc}});
+  m.Load({Apic(0xf0, kEnable),
+          Apic(0x320, 0x40042),
+          {kRdtsc},
+          {kCall, 0, 1},
+          {kWrmsr, 0x6e0, 0},
+          {kHlt, 0x42, 1},
+          {kRdtsc}});
   CHECK_EQ(1u, m.RunToCall());
   const uint64_t deadline = m.Result(0) + 50000000;
   *m.At<uint64_t>(kScript + 4 * sizeof(Step) + 16) = deadline;
@@ -330,9 +352,18 @@ CASE(PrioritiesAndTpr) {
   IrqMachine m;
   // Self IPIs with interrupts off: taken from the highest down once they are on, those of
   // TPR's class and below not before it is lowered.
-  m.Load({Apic(0xf0, kEnable), {kCli}, {kCr8, 0, 5}, Apic(0x300, 0x44031), Apic(0x300, 0x44061),
-          Apic(0x300, 0x44051), Apic(0x300, 0x440f1), {kRead, kApic + 0x80}, {kSti},
-          {kCall, 0, 7}, {kCr8, 0, 0}, {kSpin, 0x31, 1}});
+  m.Load({Apic(0xf0, kEnable),
+          {kCli},
+          {kCr8, 0, 5},
+          Apic(0x300, 0x44031),
+          Apic(0x300, 0x44061),
+          Apic(0x300, 0x44051),
+          Apic(0x300, 0x440f1),
+          {kRead, kApic + 0x80},
+          {kSti},
+          {kCall, 0, 7},
+          {kCr8, 0, 0},
+          {kSpin, 0x31, 1}});
   CHECK_EQ(7u, m.RunToCall());
   CHECK_EQ(0x50u, m.Result(0));
   CHECK_EQ(Text({0xf1, 0x61}), Text(m.Log()));
@@ -343,10 +374,18 @@ CASE(PrioritiesAndTpr) {
 CASE(X2apic) {
   IrqMachine m;
   *m.At<uint64_t>(kX2apicFlag) = 1;
-  m.Run({{kWrmsr, 0x1b, 0xfee00d00}, {kWrmsr, 0x80f, kEnable}, {kRdmsr, 0x802}, {kRdmsr, 0x80d},
-         {kWrmsr, 0x83f, 0x55}, {kHlt, 0x55, 1}, {kWrmsr, 0x830, 0x44056}, {kHlt, 0x56, 1},
+  m.Run({{kWrmsr, 0x1b, 0xfee00d00},
+         {kWrmsr, 0x80f, kEnable},
+         {kRdmsr, 0x802},
+         {kRdmsr, 0x80d},
+         {kWrmsr, 0x83f, 0x55},
+         {kHlt, 0x55, 1},
+         {kWrmsr, 0x830, 0x44056},
+         {kHlt, 0x56, 1},
          // Back to xAPIC mode is #GP, as are a reserved register and a reserved bit.
-         {kWrmsr, 0x1b, 0xfee00900}, {kRdmsr, 0x80e}, {kWrmsr, 0x830, 0x102056}});
+         {kWrmsr, 0x1b, 0xfee00900},
+         {kRdmsr, 0x80e},
+         {kWrmsr, 0x830, 0x102056}});
   CHECK_EQ(0u, m.Result(0));
   CHECK_EQ(1u, m.Result(1));
   CHECK_EQ(Text({0x55, 0x56, 13, 13, 13}), Text(m.Log()));
@@ -354,11 +393,19 @@ CASE(X2apic) {
 
 CASE(IoapicEdgeAndLevel) {
   IrqMachine m;
-  m.Load({Apic(0xf0, kEnable), {kOut, 0x21, 0xff}, {kOut, 0xa1, 0xff},
+  m.Load({Apic(0xf0, kEnable),
+          {kOut, 0x21, 0xff},
+          {kOut, 0xa1, 0xff},
           // Pin 5: edge, vector 0x45. Pin 9: level, vector 0x49. Both to APIC 0.
-          {kWrite, kIoapic, 0x1a}, {kWrite, kIoapic + 16, 0x45},
-          {kWrite, kIoapic, 0x22}, {kWrite, kIoapic + 16, 0x8049},
-          {kCall, 0, 1}, {kHlt, 0x45, 1}, {kCall, 0, 2}, {kHlt, 0x49, 3}, {kCall, 0, 3}});
+          {kWrite, kIoapic, 0x1a},
+          {kWrite, kIoapic + 16, 0x45},
+          {kWrite, kIoapic, 0x22},
+          {kWrite, kIoapic + 16, 0x8049},
+          {kCall, 0, 1},
+          {kHlt, 0x45, 1},
+          {kCall, 0, 2},
+          {kHlt, 0x49, 3},
+          {kCall, 0, 3}});
   CHECK_EQ(1u, m.RunToCall());
   CHECK(m.LineStatus(5, 1) > 0);
   CHECK_EQ(0, m.LineStatus(5, 1));
@@ -376,11 +423,25 @@ CASE(PicThroughLint0) {
   IrqMachine m;
   // Interrupts of the PIC need no EOI at the local APIC.
   *m.At<uint64_t>(kEoiFlag) = 0;
-  m.Load({{kCli}, {kOut, 0x20, 0x11}, {kOut, 0x21, 0x30}, {kOut, 0x21, 4}, {kOut, 0x21, 1},
-          {kOut, 0xa0, 0x11}, {kOut, 0xa1, 0x38}, {kOut, 0xa1, 2}, {kOut, 0xa1, 1},
-          {kOut, 0x21, 0}, {kOut, 0xa1, 0}, {kSti},
-          {kCall, 0, 1}, {kHlt, 0x34, 1}, {kOut, 0x20, 0x20},
-          {kCall, 0, 2}, {kHlt, 0x3a, 1}, {kOut, 0xa0, 0x20}, {kOut, 0x20, 0x20}});
+  m.Load({{kCli},
+          {kOut, 0x20, 0x11},
+          {kOut, 0x21, 0x30},
+          {kOut, 0x21, 4},
+          {kOut, 0x21, 1},
+          {kOut, 0xa0, 0x11},
+          {kOut, 0xa1, 0x38},
+          {kOut, 0xa1, 2},
+          {kOut, 0xa1, 1},
+          {kOut, 0x21, 0},
+          {kOut, 0xa1, 0},
+          {kSti},
+          {kCall, 0, 1},
+          {kHlt, 0x34, 1},
+          {kOut, 0x20, 0x20},
+          {kCall, 0, 2},
+          {kHlt, 0x3a, 1},
+          {kOut, 0xa0, 0x20},
+          {kOut, 0x20, 0x20}});
   CHECK_EQ(1u, m.RunToCall());
   m.Line(4, 1);
   m.Line(4, 0);
@@ -395,19 +456,37 @@ CASE(PitThroughPic) {
   IrqMachine m;
   m.CreatePit();
   *m.At<uint64_t>(kEoiFlag) = 0;
-  m.Run({{kCli}, {kOut, 0x20, 0x11}, {kOut, 0x21, 0x30}, {kOut, 0x21, 4}, {kOut, 0x21, 3},
-         {kOut, 0x21, 0xfe}, {kOut, 0xa1, 0xff}, {kOut, 0x43, 0x34}, {kOut, 0x40, 0xa9},
-         {kOut, 0x40, 0x04}, {kSti}, {kHlt, 0x30, 5}, {kOut, 0x21, 0xff}});
+  m.Run({{kCli},
+         {kOut, 0x20, 0x11},
+         {kOut, 0x21, 0x30},
+         {kOut, 0x21, 4},
+         {kOut, 0x21, 3},
+         {kOut, 0x21, 0xfe},
+         {kOut, 0xa1, 0xff},
+         {kOut, 0x43, 0x34},
+         {kOut, 0x40, 0xa9},
+         {kOut, 0x40, 0x04},
+         {kSti},
+         {kHlt, 0x30, 5},
+         {kOut, 0x21, 0xff}});
   CHECK(m.Count(0x30) >= 5);
 }
 
 CASE(PitThroughIoapic) {
   IrqMachine m;
   m.CreatePit();
-  m.Run({Apic(0xf0, kEnable), Apic(0x350, 0x10000), {kOut, 0x21, 0xff}, {kOut, 0xa1, 0xff},
-         {kWrite, kIoapic, 0x10}, {kWrite, kIoapic + 16, 0x44},
-         {kOut, 0x43, 0x34}, {kOut, 0x40, 0xa9}, {kOut, 0x40, 0x04}, {kHlt, 0x44, 5},
-         {kOut, 0x43, 0x30}, {kIn, 0x61}});
+  m.Run({Apic(0xf0, kEnable),
+         Apic(0x350, 0x10000),
+         {kOut, 0x21, 0xff},
+         {kOut, 0xa1, 0xff},
+         {kWrite, kIoapic, 0x10},
+         {kWrite, kIoapic + 16, 0x44},
+         {kOut, 0x43, 0x34},
+         {kOut, 0x40, 0xa9},
+         {kOut, 0x40, 0x04},
+         {kHlt, 0x44, 5},
+         {kOut, 0x43, 0x30},
+         {kIn, 0x61}});
   CHECK(m.Count(0x44) >= 5);
 }
 
@@ -415,8 +494,14 @@ CASE(PitChannel2) {
   // As a kernel measures its TSC: gate up, mode 0, wait for OUT in port 0x61.
   IrqMachine m;
   m.CreatePit();
-  m.Run({{kOut, 0x61, 1}, {kOut, 0x43, 0xb0}, {kOut, 0x42, 0xff}, {kOut, 0x42, 0xff},
-         {kIn, 0x61}, {kOut, 0x43, 0x80}, {kIn, 0x42}, {kIn, 0x42}});
+  m.Run({{kOut, 0x61, 1},
+         {kOut, 0x43, 0xb0},
+         {kOut, 0x42, 0xff},
+         {kOut, 0x42, 0xff},
+         {kIn, 0x61},
+         {kOut, 0x43, 0x80},
+         {kIn, 0x42},
+         {kIn, 0x42}});
   CHECK_EQ(0x01u, m.Result(0) & 0x21);
   CHECK(m.Result(2) >= 0xf0);
 }
@@ -481,8 +566,14 @@ CASE(Irqfd) {
   bind.gsi = 5;
   CHECK_OK(kvm::Ioctl(m.vm().fd(), KVM_IRQFD, &bind));
   CHECK_ERRNO(EBUSY, kvm::Ioctl(m.vm().fd(), KVM_IRQFD, &bind));
-  m.Load({Apic(0xf0, kEnable), {kWrite, kIoapic, 0x1a}, {kWrite, kIoapic + 16, 0x45},
-          {kCall, 0, 1}, {kHlt, 0x45, 1}, {kCall, 0, 2}, {kHlt, 0x45, 2}, {kCall, 0, 3}});
+  m.Load({Apic(0xf0, kEnable),
+          {kWrite, kIoapic, 0x1a},
+          {kWrite, kIoapic + 16, 0x45},
+          {kCall, 0, 1},
+          {kHlt, 0x45, 1},
+          {kCall, 0, 2},
+          {kHlt, 0x45, 2},
+          {kCall, 0, 3}});
   const uint64_t one = 1;
   for (uint32_t i = 1; i <= 2; ++i) {
     CHECK_EQ(i, m.RunToCall());
@@ -512,8 +603,12 @@ CASE(IrqfdResample) {
   bind.gsi = 9;
   bind.flags = KVM_IRQFD_FLAG_RESAMPLE;
   CHECK_OK(kvm::Ioctl(m.vm().fd(), KVM_IRQFD, &bind));
-  m.Load({Apic(0xf0, kEnable), {kWrite, kIoapic, 0x22}, {kWrite, kIoapic + 16, 0x8049},
-          {kCall, 0, 1}, {kHlt, 0x49, 1}, {kCall, 0, 2}});
+  m.Load({Apic(0xf0, kEnable),
+          {kWrite, kIoapic, 0x22},
+          {kWrite, kIoapic + 16, 0x8049},
+          {kCall, 0, 1},
+          {kHlt, 0x49, 1},
+          {kCall, 0, 2}});
   CHECK_EQ(1u, m.RunToCall());
   uint64_t value = 1;
   CHECK_EQ(8, write(trigger.get(), &value, 8));
@@ -626,14 +721,22 @@ CASE(StartSecondProcessor) {
   CHECK_EQ(KVM_MP_STATE_UNINITIALIZED, state.mp_state);
   *m.At<uint64_t>(kX2apicFlag) = 1;
   constexpr uint64_t kAp = 1ull << 32;
-  m.Load({{kWrmsr, 0x1b, 0xfee00d00}, {kWrmsr, 0x80f, kEnable},
-          {kWrmsr, 0x830, kAp | 0x4500}, {kWrmsr, 0x830, kAp | 0x4607}, {kCall, 0, 1},
-          {kWrmsr, 0x830, kAp | 0x4040}, {kCall, 0, 2},
+  m.Load({{kWrmsr, 0x1b, 0xfee00d00},
+          {kWrmsr, 0x80f, kEnable},
+          {kWrmsr, 0x830, kAp | 0x4500},
+          {kWrmsr, 0x830, kAp | 0x4607},
+          {kCall, 0, 1},
+          {kWrmsr, 0x830, kAp | 0x4040},
+          {kCall, 0, 2},
           // By its logical ID, and to all others.
-          {kWrmsr, 0x830, 2ull << 32 | 0x4840}, {kCall, 0, 3},
-          {kWrmsr, 0x830, 0xc4040}, {kCall, 0, 4},
+          {kWrmsr, 0x830, 2ull << 32 | 0x4840},
+          {kCall, 0, 3},
+          {kWrmsr, 0x830, 0xc4040},
+          {kCall, 0, 4},
           // A SIPI that nobody waits for changes nothing.
-          {kWrmsr, 0x830, kAp | 0x4600}, {kWrmsr, 0x830, kAp | 0x4040}, {kCall, 0, 5}});
+          {kWrmsr, 0x830, kAp | 0x4600},
+          {kWrmsr, 0x830, kAp | 0x4040},
+          {kCall, 0, 5}});
   Runner runner(ap);
   auto wait_for = [&](uint64_t gpa, uint32_t want) {
     for (int i = 0; i < 3000 && *m.At<uint32_t>(gpa) < want; ++i) usleep(1000);
@@ -665,11 +768,20 @@ CASE(DestroyWithTimersRunning) {
     bind.gsi = 9;
     bind.flags = round & 1 ? KVM_IRQFD_FLAG_RESAMPLE : 0;
     CHECK_OK(kvm::Ioctl(m.vm().fd(), KVM_IRQFD, &bind));
-    m.Run({Apic(0xf0, kEnable), {kOut, 0x21, 0xff}, {kOut, 0xa1, 0xff},
-           {kWrite, kIoapic, 0x22}, {kWrite, kIoapic + 16, 0x8049},
-           {kWrite, kIoapic, 0x10}, {kWrite, kIoapic + 16, 0x44},
-           {kOut, 0x43, 0x34}, {kOut, 0x40, 0}, {kOut, 0x40, 1},
-           Apic(0x3e0, 0xb), Apic(0x320, 0x20041), Apic(0x380, 200000), {kSpin, 0x41, 1}});
+    m.Run({Apic(0xf0, kEnable),
+           {kOut, 0x21, 0xff},
+           {kOut, 0xa1, 0xff},
+           {kWrite, kIoapic, 0x22},
+           {kWrite, kIoapic + 16, 0x8049},
+           {kWrite, kIoapic, 0x10},
+           {kWrite, kIoapic + 16, 0x44},
+           {kOut, 0x43, 0x34},
+           {kOut, 0x40, 0},
+           {kOut, 0x40, 1},
+           Apic(0x3e0, 0xb),
+           Apic(0x320, 0x20041),
+           Apic(0x380, 200000),
+           {kSpin, 0x41, 1}});
     if (round & 2) trigger.Close();
   }
 }
@@ -729,10 +841,17 @@ CASE(EverybodyAtOnce) {
     }
     return kvm::Ioctl(vm, KVM_SET_GSI_ROUTING, &routes);
   }));
-  m.Load({Apic(0xf0, kEnable), {kOut, 0x21, 0xff}, {kOut, 0xa1, 0xff},
-          {kWrite, kIoapic, 0x34}, {kWrite, kIoapic + 16, 0x8052},
-          {kWrite, kIoapic, 0x38}, {kWrite, kIoapic + 16, 0x54},
-          Apic(0x3e0, 0xb), Apic(0x320, 0x20041), Apic(0x380, 300000), {kHlt, 0x41, 50},
+  m.Load({Apic(0xf0, kEnable),
+          {kOut, 0x21, 0xff},
+          {kOut, 0xa1, 0xff},
+          {kWrite, kIoapic, 0x34},
+          {kWrite, kIoapic + 16, 0x8052},
+          {kWrite, kIoapic, 0x38},
+          {kWrite, kIoapic + 16, 0x54},
+          Apic(0x3e0, 0xb),
+          Apic(0x320, 0x20041),
+          Apic(0x380, 300000),
+          {kHlt, 0x41, 50},
           Apic(0x380, 0)});
   // The log would overflow into the script.
   std::thread cleaner = loop([&](unsigned) {

@@ -54,14 +54,14 @@ TEST_F(AccessTest, ReadModifyWriteFaultsAsAWrite) {
   FakeMachine machine(VLM_EMUL_LONG64);
   machine.Map(0x4000).writable = false;
   machine.reg(kRsi) = 0x4010;
-  ExpectFault(machine, {0x01, 0x06}, kPageFault, 3);              // add [rsi], eax
-  ExpectFault(machine, {0xf0, 0x01, 0x06}, kPageFault, 3);        // lock add
-  ExpectFault(machine, {0x87, 0x06}, kPageFault, 3);              // xchg
-  ExpectFault(machine, {0x0f, 0xab, 0x06}, kPageFault, 3);        // bts
-  ExpectFault(machine, {0x0f, 0xc7, 0x0e}, kPageFault, 3);        // cmpxchg8b
-  ExpectFault(machine, {0xd1, 0x26}, kPageFault, 3);              // shl dword [rsi], 1
-  EXPECT_EQ(machine.Run({0x39, 0x06}), VLM_EMUL_DONE);            // cmp only reads
-  EXPECT_EQ(machine.Run({0x0f, 0xa3, 0x06}), VLM_EMUL_DONE);      // bt too
+  ExpectFault(machine, {0x01, 0x06}, kPageFault, 3);          // add [rsi], eax
+  ExpectFault(machine, {0xf0, 0x01, 0x06}, kPageFault, 3);    // lock add
+  ExpectFault(machine, {0x87, 0x06}, kPageFault, 3);          // xchg
+  ExpectFault(machine, {0x0f, 0xab, 0x06}, kPageFault, 3);    // bts
+  ExpectFault(machine, {0x0f, 0xc7, 0x0e}, kPageFault, 3);    // cmpxchg8b
+  ExpectFault(machine, {0xd1, 0x26}, kPageFault, 3);          // shl dword [rsi], 1
+  EXPECT_EQ(machine.Run({0x39, 0x06}), VLM_EMUL_DONE);        // cmp only reads
+  EXPECT_EQ(machine.Run({0x0f, 0xa3, 0x06}), VLM_EMUL_DONE);  // bt too
 }
 
 TEST_F(AccessTest, UserAccessSaysSo) {
@@ -148,10 +148,10 @@ TEST_F(AccessTest, RealModeLimits) {
   FakeMachine machine(VLM_EMUL_REAL);
   machine.MapRange(0, 0x12000);
   machine.reg(kRsi) = 0xffff;
-  ExpectFault(machine, {0x8b, 0x04}, kGp, std::nullopt);       // mov ax, [si] without error code
+  ExpectFault(machine, {0x8b, 0x04}, kGp, std::nullopt);  // mov ax, [si] without error code
   ExpectFault(machine, {0x36, 0x8b, 0x04}, kSs, std::nullopt);
   EXPECT_EQ(machine.Run({0x8a, 0x04}), VLM_EMUL_DONE);
-  machine.segs[VLM_EMUL_DS].limit = 0xffffffff;                // unreal mode
+  machine.segs[VLM_EMUL_DS].limit = 0xffffffff;  // unreal mode
   machine.reg(kRsi) = 0x11000;
   machine.PokeValue<uint32_t>(0x11000, 0xdeadbeef);
   ASSERT_EQ(machine.Run({0x67, 0x66, 0x8b, 0x06}), VLM_EMUL_DONE);

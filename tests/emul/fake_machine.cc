@@ -364,7 +364,9 @@ vlm_emul_io vlm_emul_cpuid(vlm_emul*, u32* eax, u32* ebx, u32* ecx, u32* edx) {
 
 void vlm_emul_invlpg(vlm_emul* e, u64 lin) { Of(e)->invalidated.push_back(lin); }
 void vlm_emul_wbinvd(vlm_emul*) {}
-void vlm_emul_xmm_read(vlm_emul* e, u32 nr, void* buf) { memcpy(buf, Of(e)->xmm.at(nr).data(), 16); }
+void vlm_emul_xmm_read(vlm_emul* e, u32 nr, void* buf) {
+  memcpy(buf, Of(e)->xmm.at(nr).data(), 16);
+}
 void vlm_emul_xmm_write(vlm_emul* e, u32 nr, const void* buf) {
   memcpy(Of(e)->xmm.at(nr).data(), buf, 16);
 }

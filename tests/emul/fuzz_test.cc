@@ -55,8 +55,8 @@ class FuzzTest : public ::testing::TestWithParam<vlm_emul_mode> {
   }
 
   std::string Describe(std::span<const uint8_t> code) {
-    std::string text = "mode " + std::to_string(GetParam()) + ", seed " +
-                       std::to_string(TestSeed()) + ":";
+    std::string text =
+        "mode " + std::to_string(GetParam()) + ", seed " + std::to_string(TestSeed()) + ":";
     char hex[8];
     for (uint8_t byte : code) {
       snprintf(hex, sizeof(hex), " %02x", byte);

@@ -20,7 +20,7 @@ namespace {
 struct Shared {
   CpuState cpu;
   uint64_t host_rsp;
-  uint32_t far_offset;   // into 32-bit code
+  uint32_t far_offset;  // into 32-bit code
   uint16_t far_selector;
   uint16_t pad;
   uint32_t back_offset;  // and back into 64-bit code

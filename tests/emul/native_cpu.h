@@ -30,7 +30,7 @@ struct NativeResult {
 class NativeCpu {
  public:
   static constexpr uint64_t kBase = 0x20000000;
-  static constexpr uint64_t kCode = kBase;           // the trampoline
+  static constexpr uint64_t kCode = kBase;  // the trampoline
   static constexpr uint64_t kState = kBase + 0x1000;
   static constexpr uint64_t kData = kBase + 0x4000;  // the operands
   static constexpr uint64_t kDataBytes = 0x2000;

@@ -80,47 +80,63 @@ std::vector<Form> AllForms() {
     const auto f6 = static_cast<uint8_t>(0xf7 - byte);
     const auto fe = static_cast<uint8_t>(0xff - byte);
     const bool b = byte;
-    forms.push_back({.name = "test", .opcode = {f6}, .group = 0, .byte = b,
-                     .imm = b ? Imm::kByte : Imm::kZ, .undefined = Undefined::kAf});
+    forms.push_back({.name = "test",
+                     .opcode = {f6},
+                     .group = 0,
+                     .byte = b,
+                     .imm = b ? Imm::kByte : Imm::kZ,
+                     .undefined = Undefined::kAf});
     forms.push_back({.name = "not", .opcode = {f6}, .group = 2, .byte = b, .lock = true});
     forms.push_back({.name = "neg", .opcode = {f6}, .group = 3, .byte = b, .lock = true});
-    forms.push_back({.name = "mul", .opcode = {f6}, .group = 4, .byte = b,
-                     .undefined = Undefined::kMul});
-    forms.push_back({.name = "imul", .opcode = {f6}, .group = 5, .byte = b,
-                     .undefined = Undefined::kMul});
-    forms.push_back({.name = "div", .opcode = {f6}, .group = 6, .byte = b,
-                     .undefined = Undefined::kAll});
-    forms.push_back({.name = "idiv", .opcode = {f6}, .group = 7, .byte = b,
-                     .undefined = Undefined::kAll});
+    forms.push_back(
+        {.name = "mul", .opcode = {f6}, .group = 4, .byte = b, .undefined = Undefined::kMul});
+    forms.push_back(
+        {.name = "imul", .opcode = {f6}, .group = 5, .byte = b, .undefined = Undefined::kMul});
+    forms.push_back(
+        {.name = "div", .opcode = {f6}, .group = 6, .byte = b, .undefined = Undefined::kAll});
+    forms.push_back(
+        {.name = "idiv", .opcode = {f6}, .group = 7, .byte = b, .undefined = Undefined::kAll});
     forms.push_back({.name = "inc", .opcode = {fe}, .group = 0, .byte = b, .lock = true});
     forms.push_back({.name = "dec", .opcode = {fe}, .group = 1, .byte = b, .lock = true});
     const auto minus = [b](int opcode) { return static_cast<uint8_t>(opcode - b); };
-    forms.push_back({.name = "test", .opcode = {minus(0x85)}, .byte = b,
-                     .undefined = Undefined::kAf});
+    forms.push_back(
+        {.name = "test", .opcode = {minus(0x85)}, .byte = b, .undefined = Undefined::kAf});
     forms.push_back({.name = "xchg", .opcode = {minus(0x87)}, .byte = b, .lock = true});
     forms.push_back({.name = "mov", .opcode = {minus(0x89)}, .byte = b});
     forms.push_back({.name = "mov", .opcode = {minus(0x8b)}, .byte = b});
-    forms.push_back({.name = "mov", .opcode = {minus(0xc7)}, .group = 0, .byte = b,
+    forms.push_back({.name = "mov",
+                     .opcode = {minus(0xc7)},
+                     .group = 0,
+                     .byte = b,
                      .imm = b ? Imm::kByte : Imm::kZ});
-    forms.push_back({.name = "test", .opcode = {minus(0xa9)}, .modrm = false, .byte = b,
-                     .imm = b ? Imm::kByte : Imm::kZ, .undefined = Undefined::kAf});
+    forms.push_back({.name = "test",
+                     .opcode = {minus(0xa9)},
+                     .modrm = false,
+                     .byte = b,
+                     .imm = b ? Imm::kByte : Imm::kZ,
+                     .undefined = Undefined::kAf});
     forms.push_back({.name = "xadd", .opcode = {0x0f, minus(0xc1)}, .byte = b, .lock = true});
     forms.push_back({.name = "cmpxchg", .opcode = {0x0f, minus(0xb1)}, .byte = b, .lock = true});
   }
   forms.push_back({.name = "imul", .opcode = {0x69}, .imm = Imm::kZ, .undefined = Undefined::kMul});
-  forms.push_back({.name = "imul", .opcode = {0x6b}, .imm = Imm::kByte,
-                   .undefined = Undefined::kMul});
+  forms.push_back(
+      {.name = "imul", .opcode = {0x6b}, .imm = Imm::kByte, .undefined = Undefined::kMul});
   forms.push_back({.name = "imul", .opcode = {0x0f, 0xaf}, .undefined = Undefined::kMul});
   for (const uint8_t opcode : Bytes{0xa3, 0xab, 0xb3, 0xbb}) {
-    forms.push_back({.name = "bt", .opcode = {0x0f, opcode}, .undefined = Undefined::kBt,
-                     .wide_rm = true});
+    forms.push_back(
+        {.name = "bt", .opcode = {0x0f, opcode}, .undefined = Undefined::kBt, .wide_rm = true});
   }
   for (int op = 4; op < 8; op++) {
-    forms.push_back({.name = "bt imm", .opcode = {0x0f, 0xba}, .group = op, .imm = Imm::kByte,
-                     .lock = op > 4, .undefined = Undefined::kBt});
+    forms.push_back({.name = "bt imm",
+                     .opcode = {0x0f, 0xba},
+                     .group = op,
+                     .imm = Imm::kByte,
+                     .lock = op > 4,
+                     .undefined = Undefined::kBt});
   }
   for (const uint8_t opcode : Bytes{0xa4, 0xa5, 0xac, 0xad}) {
-    forms.push_back({.name = "shld", .opcode = {0x0f, opcode},
+    forms.push_back({.name = "shld",
+                     .opcode = {0x0f, opcode},
                      .imm = opcode & 1 ? Imm::kNone : Imm::kByte,
                      .undefined = Undefined::kDoubleShift});
   }
@@ -130,18 +146,20 @@ std::vector<Form> AllForms() {
     forms.push_back({.name = "movx", .opcode = {0x0f, opcode}});
   forms.push_back({.name = "lea", .opcode = {0x8d}, .memory_only = true});
   forms.push_back({.name = "movsxd", .opcode = {0x63}, .only64 = true, .fixed_size = true});
-  forms.push_back({.name = "movnti", .opcode = {0x0f, 0xc3}, .memory_only = true,
-                   .fixed_size = true});
+  forms.push_back(
+      {.name = "movnti", .opcode = {0x0f, 0xc3}, .memory_only = true, .fixed_size = true});
   for (uint8_t cc = 0; cc < 16; cc++) {
-    forms.push_back({.name = "setcc", .opcode = {0x0f, static_cast<uint8_t>(0x90 + cc)},
-                     .group = 0, .byte = true});
+    forms.push_back({.name = "setcc",
+                     .opcode = {0x0f, static_cast<uint8_t>(0x90 + cc)},
+                     .group = 0,
+                     .byte = true});
     forms.push_back({.name = "cmovcc", .opcode = {0x0f, static_cast<uint8_t>(0x40 + cc)}});
   }
   for (uint8_t low = 0; low < 8; low++) {
     const auto at = [low](int base) { return static_cast<uint8_t>(base + low); };
     forms.push_back({.name = "xchg", .opcode = {at(0x90)}, .modrm = false});
-    forms.push_back({.name = "mov", .opcode = {at(0xb0)}, .modrm = false, .byte = true,
-                     .imm = Imm::kByte});
+    forms.push_back(
+        {.name = "mov", .opcode = {at(0xb0)}, .modrm = false, .byte = true, .imm = Imm::kByte});
     forms.push_back({.name = "mov", .opcode = {at(0xb8)}, .modrm = false, .imm = Imm::kV});
     forms.push_back({.name = "bswap", .opcode = {0x0f, at(0xc8)}, .modrm = false});
     forms.push_back({.name = "inc", .opcode = {at(0x40)}, .modrm = false, .only32 = true});
@@ -149,8 +167,12 @@ std::vector<Form> AllForms() {
   }
   for (const uint8_t opcode : Bytes{0x98, 0x99, 0x9e, 0x9f, 0xf5, 0xf8, 0xf9, 0xfc, 0xfd})
     forms.push_back({.name = "plain", .opcode = {opcode}, .modrm = false});
-  forms.push_back({.name = "cmpxchg8b", .opcode = {0x0f, 0xc7}, .group = 1, .lock = true,
-                   .memory_only = true, .fixed_size = true});
+  forms.push_back({.name = "cmpxchg8b",
+                   .opcode = {0x0f, 0xc7},
+                   .group = 1,
+                   .lock = true,
+                   .memory_only = true,
+                   .fixed_size = true});
   return forms;
 }
 
@@ -195,9 +217,20 @@ class NativeTest : public ::testing::Test {
 
   // Mostly random, often an edge.
   uint64_t Interesting() {
-    static constexpr uint64_t kEdges[] = {0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff,
-                                          0x7fffffff, 0x80000000, 0xffffffff,
-                                          0x7fffffffffffffff, 0x8000000000000000, ~0ull};
+    static constexpr uint64_t kEdges[] = {0,
+                                          1,
+                                          0x7f,
+                                          0x80,
+                                          0xff,
+                                          0x7fff,
+                                          0x8000,
+                                          0xffff,
+                                          0x7fffffff,
+                                          0x80000000,
+                                          0xffffffff,
+                                          0x7fffffffffffffff,
+                                          0x8000000000000000,
+                                          ~0ull};
     if (OneIn(3)) return kEdges[Below(std::size(kEdges))];
     return OneIn(3) ? Below(64) : Random();
   }
@@ -239,8 +272,8 @@ class NativeTest : public ::testing::Test {
       Append(target, 2);
       return;
     }
-    const uint64_t disp = mod == 1 ? static_cast<uint64_t>(static_cast<int8_t>(Random()))
-                                   : mod * Random();
+    const uint64_t disp =
+        mod == 1 ? static_cast<uint64_t>(static_cast<int8_t>(Random())) : mod * Random();
     uint64_t base = target - disp;
     if (kIndexes[rm] >= 0) base -= state_.regs[static_cast<size_t>(kIndexes[rm])];
     state_.regs[static_cast<size_t>(kBases[rm])] = (base & 0xffff) | (Random() & 0xffff0000);
@@ -384,7 +417,8 @@ class NativeTest : public ::testing::Test {
     if (form.imm == Imm::kZ) imm_bytes = std::min<size_t>(size, 4);
     if (form.imm == Imm::kV) imm_bytes = full_size;
     if (form.modrm) {
-      const auto reg = static_cast<uint8_t>(form.group >= 0 ? static_cast<uint64_t>(form.group) : Below(8));
+      const auto reg =
+          static_cast<uint8_t>(form.group >= 0 ? static_cast<uint64_t>(form.group) : Below(8));
       if (memory) {
         const uint64_t target = kOperand + Below(56) - NativeCpu::SegmentBase(width);
         if (width == Width::k16 && !ad32) {
@@ -398,10 +432,10 @@ class NativeTest : public ::testing::Test {
     }
     const uint64_t imm = Interesting();
     Append(imm, imm_bytes);
-    const uint32_t count = static_cast<uint32_t>(
-        form.imm == Imm::kByte ? imm & 0xff
-        : form.opcode[0] == 0xd0 || form.opcode[0] == 0xd1 ? 1
-                                                           : state_.regs[kRcx] & 0xff);
+    const uint32_t count = static_cast<uint32_t>(form.imm == Imm::kByte ? imm & 0xff
+                                                 : form.opcode[0] == 0xd0 || form.opcode[0] == 0xd1
+                                                     ? 1
+                                                     : state_.regs[kRcx] & 0xff);
     return Compare(UndefinedFlags(form, count, size), width);
   }
 
@@ -491,12 +525,37 @@ TEST_F(NativeTest, Strings) {
 
 TEST_F(NativeTest, Stack) {
   const std::vector<std::vector<uint8_t>> codes = {
-      {0x50}, {0x54}, {0x57}, {0x41, 0x57}, {0x66, 0x50}, {0x58}, {0x5c}, {0x5f}, {0x41, 0x5f},
-      {0x66, 0x5f}, {0x66, 0x5c}, {0x6a, 0x85}, {0x66, 0x6a, 0x85}, {0x68, 1, 2, 3, 0x84},
-      {0x66, 0x68, 1, 0x82}, {0xff, 0x36}, {0xff, 0x34, 0x24}, {0x8f, 0x06}, {0x8f, 0x04, 0x24},
-      {0x8f, 0x44, 0x24, 0x10}, {0xff, 0xf3}, {0x8f, 0xc3}, {0xc9}, {0x66, 0xc9},
-      {0xc8, 0x20, 0x01, 0x00}, {0x9d}, {0x66, 0x9d}, {0x9c, 0x58}, {0x66, 0x9c},
-      {0xe8, 0, 0, 0, 0, 0x58}, {0x48, 0x8d, 0x1d, 1, 0, 0, 0, 0x53, 0xc3},
+      {0x50},
+      {0x54},
+      {0x57},
+      {0x41, 0x57},
+      {0x66, 0x50},
+      {0x58},
+      {0x5c},
+      {0x5f},
+      {0x41, 0x5f},
+      {0x66, 0x5f},
+      {0x66, 0x5c},
+      {0x6a, 0x85},
+      {0x66, 0x6a, 0x85},
+      {0x68, 1, 2, 3, 0x84},
+      {0x66, 0x68, 1, 0x82},
+      {0xff, 0x36},
+      {0xff, 0x34, 0x24},
+      {0x8f, 0x06},
+      {0x8f, 0x04, 0x24},
+      {0x8f, 0x44, 0x24, 0x10},
+      {0xff, 0xf3},
+      {0x8f, 0xc3},
+      {0xc9},
+      {0x66, 0xc9},
+      {0xc8, 0x20, 0x01, 0x00},
+      {0x9d},
+      {0x66, 0x9d},
+      {0x9c, 0x58},
+      {0x66, 0x9c},
+      {0xe8, 0, 0, 0, 0, 0x58},
+      {0x48, 0x8d, 0x1d, 1, 0, 0, 0, 0x53, 0xc3},
       {0x48, 0x8d, 0x1d, 1, 0, 0, 0, 0x53, 0xc2, 0x10, 0x00}};
   for (const auto& code : codes) {
     for (int i = 0; i < 40 && !HasFailure(); i++) {
@@ -517,10 +576,24 @@ TEST_F(NativeTest, Stack) {
 
 TEST_F(NativeTest, Stack32) {
   if (!cpu_.Can(Width::k32)) GTEST_SKIP() << "no 32-bit code segment here";
-  const std::vector<std::vector<uint8_t>> codes = {
-      {0x50}, {0x54}, {0x66, 0x50}, {0x58}, {0x5c}, {0x66, 0x5f}, {0x60}, {0x66, 0x60}, {0x61},
-      {0x66, 0x61}, {0x6a, 0x85}, {0x68, 1, 2, 3, 0x84}, {0xff, 0x36}, {0x8f, 0x44, 0x24, 0x10},
-      {0xc9}, {0xc8, 0x20, 0x01, 0x00}, {0xe8, 0, 0, 0, 0, 0x58}, {0x67, 0x8d, 0x47, 0x12}};
+  const std::vector<std::vector<uint8_t>> codes = {{0x50},
+                                                   {0x54},
+                                                   {0x66, 0x50},
+                                                   {0x58},
+                                                   {0x5c},
+                                                   {0x66, 0x5f},
+                                                   {0x60},
+                                                   {0x66, 0x60},
+                                                   {0x61},
+                                                   {0x66, 0x61},
+                                                   {0x6a, 0x85},
+                                                   {0x68, 1, 2, 3, 0x84},
+                                                   {0xff, 0x36},
+                                                   {0x8f, 0x44, 0x24, 0x10},
+                                                   {0xc9},
+                                                   {0xc8, 0x20, 0x01, 0x00},
+                                                   {0xe8, 0, 0, 0, 0, 0x58},
+                                                   {0x67, 0x8d, 0x47, 0x12}};
   for (const auto& code : codes) {
     for (int i = 0; i < 40 && !HasFailure(); i++) {
       code_ = code;
@@ -535,12 +608,34 @@ TEST_F(NativeTest, Stack32) {
 
 TEST_F(NativeTest, Stack16) {
   if (!cpu_.Can(Width::k16)) GTEST_SKIP() << "no 16-bit code segment here";
-  const std::vector<std::vector<uint8_t>> codes = {
-      {0x50}, {0x54}, {0x66, 0x50}, {0x58}, {0x5c}, {0x66, 0x5f}, {0x60}, {0x66, 0x60}, {0x61},
-      {0x66, 0x61}, {0x6a, 0x85}, {0x68, 1, 0x82}, {0x66, 0x6a, 0x85}, {0xff, 0x34}, {0x8f, 0x04},
-      {0x67, 0x8f, 0x44, 0x24, 0x10}, {0xc9}, {0x66, 0xc9}, {0xc8, 0x20, 0x01, 0x00},
-      {0xe8, 0, 0, 0x58}, {0x66, 0xe8, 0, 0, 0, 0, 0x66, 0x58}, {0x9c}, {0x8d, 0x42, 0x85},
-      {0xd7}, {0xe0, 0}, {0x67, 0xe0, 0}, {0xe3, 0}, {0x74, 0}};
+  const std::vector<std::vector<uint8_t>> codes = {{0x50},
+                                                   {0x54},
+                                                   {0x66, 0x50},
+                                                   {0x58},
+                                                   {0x5c},
+                                                   {0x66, 0x5f},
+                                                   {0x60},
+                                                   {0x66, 0x60},
+                                                   {0x61},
+                                                   {0x66, 0x61},
+                                                   {0x6a, 0x85},
+                                                   {0x68, 1, 0x82},
+                                                   {0x66, 0x6a, 0x85},
+                                                   {0xff, 0x34},
+                                                   {0x8f, 0x04},
+                                                   {0x67, 0x8f, 0x44, 0x24, 0x10},
+                                                   {0xc9},
+                                                   {0x66, 0xc9},
+                                                   {0xc8, 0x20, 0x01, 0x00},
+                                                   {0xe8, 0, 0, 0x58},
+                                                   {0x66, 0xe8, 0, 0, 0, 0, 0x66, 0x58},
+                                                   {0x9c},
+                                                   {0x8d, 0x42, 0x85},
+                                                   {0xd7},
+                                                   {0xe0, 0},
+                                                   {0x67, 0xe0, 0},
+                                                   {0xe3, 0},
+                                                   {0x74, 0}};
   for (const auto& code : codes) {
     for (int i = 0; i < 40 && !HasFailure(); i++) {
       code_ = code;
@@ -594,13 +689,34 @@ TEST_F(NativeTest, CompareAndExchange16) {
 }
 
 TEST_F(NativeTest, SseMoves) {
-  const std::vector<std::vector<uint8_t>> codes = {
-      {0x0f, 0x10}, {0x0f, 0x11}, {0x66, 0x0f, 0x10}, {0x66, 0x0f, 0x11}, {0xf3, 0x0f, 0x10},
-      {0xf3, 0x0f, 0x11}, {0xf2, 0x0f, 0x10}, {0xf2, 0x0f, 0x11}, {0x0f, 0x12}, {0x0f, 0x13},
-      {0x0f, 0x16}, {0x0f, 0x17}, {0x0f, 0x28}, {0x0f, 0x29}, {0x0f, 0x2b}, {0x66, 0x0f, 0x2b},
-      {0x66, 0x0f, 0x6f}, {0x66, 0x0f, 0x7f}, {0xf3, 0x0f, 0x6f}, {0xf3, 0x0f, 0x7f},
-      {0x66, 0x0f, 0xe7}, {0xf2, 0x0f, 0xf0}, {0x66, 0x0f, 0xd6}, {0xf3, 0x0f, 0x7e}, {0x66, 0x0f, 0x6e},
-      {0x66, 0x0f, 0x7e}, {0x66, 0x48, 0x0f, 0x6e}, {0x66, 0x48, 0x0f, 0x7e}};
+  const std::vector<std::vector<uint8_t>> codes = {{0x0f, 0x10},
+                                                   {0x0f, 0x11},
+                                                   {0x66, 0x0f, 0x10},
+                                                   {0x66, 0x0f, 0x11},
+                                                   {0xf3, 0x0f, 0x10},
+                                                   {0xf3, 0x0f, 0x11},
+                                                   {0xf2, 0x0f, 0x10},
+                                                   {0xf2, 0x0f, 0x11},
+                                                   {0x0f, 0x12},
+                                                   {0x0f, 0x13},
+                                                   {0x0f, 0x16},
+                                                   {0x0f, 0x17},
+                                                   {0x0f, 0x28},
+                                                   {0x0f, 0x29},
+                                                   {0x0f, 0x2b},
+                                                   {0x66, 0x0f, 0x2b},
+                                                   {0x66, 0x0f, 0x6f},
+                                                   {0x66, 0x0f, 0x7f},
+                                                   {0xf3, 0x0f, 0x6f},
+                                                   {0xf3, 0x0f, 0x7f},
+                                                   {0x66, 0x0f, 0xe7},
+                                                   {0xf2, 0x0f, 0xf0},
+                                                   {0x66, 0x0f, 0xd6},
+                                                   {0xf3, 0x0f, 0x7e},
+                                                   {0x66, 0x0f, 0x6e},
+                                                   {0x66, 0x0f, 0x7e},
+                                                   {0x66, 0x48, 0x0f, 0x6e},
+                                                   {0x66, 0x48, 0x0f, 0x7e}};
   for (const auto& code : codes) {
     int compared = 0;
     for (int i = 0; i < 60 && !HasFailure(); i++) {

@@ -22,14 +22,14 @@ class SystemTest : public ::testing::Test {
   void AddGdt(FakeMachine& machine) {
     machine.Map(kGdt);
     machine.gdt = {kGdt, 0x7f};
-    Put(machine, 0x08, Descriptor(0, 0xfffff, 0xc09b));        // code
+    Put(machine, 0x08, Descriptor(0, 0xfffff, 0xc09b));           // code
     Put(machine, 0x10, Descriptor(0x12345678, 0xfffff, 0xc092));  // data, not accessed
-    Put(machine, 0x18, Descriptor(0, 0xffff, 0x0012));          // not present
-    Put(machine, 0x20, Descriptor(0, 0xfffff, 0xa09b));        // 64-bit code
-    Put(machine, 0x28, Descriptor(0x4000, 0x67, 0x0089));      // TSS
+    Put(machine, 0x18, Descriptor(0, 0xffff, 0x0012));            // not present
+    Put(machine, 0x20, Descriptor(0, 0xfffff, 0xa09b));           // 64-bit code
+    Put(machine, 0x28, Descriptor(0x4000, 0x67, 0x0089));         // TSS
     Put(machine, 0x30, 0);
-    Put(machine, 0x38, Descriptor(0x100, 0xfff, 0x00f2));      // data for programs
-    Put(machine, 0x40, Descriptor(0, 0xfffff, 0xc099));        // execute-only code
+    Put(machine, 0x38, Descriptor(0x100, 0xfff, 0x00f2));  // data for programs
+    Put(machine, 0x40, Descriptor(0, 0xfffff, 0xc099));    // execute-only code
   }
   void Put(FakeMachine& machine, uint64_t sel, uint64_t desc) {
     machine.PokeValue(kGdt + sel, desc);

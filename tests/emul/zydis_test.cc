@@ -94,15 +94,16 @@ class ZydisTest : public ::testing::TestWithParam<Mode> {
       return;
     }
     ZyanU64 address = 0;
-    ASSERT_TRUE(ZYAN_SUCCESS(ZydisCalcAbsoluteAddressEx(&insn, theirs, machine_.emul.rip,
-                                                        &context_, &address)));
+    ASSERT_TRUE(ZYAN_SUCCESS(
+        ZydisCalcAbsoluteAddressEx(&insn, theirs, machine_.emul.rip, &context_, &address)));
     if (theirs->mem.base == ZYDIS_REGISTER_NONE && theirs->mem.index == ZYDIS_REGISTER_NONE) {
       address = static_cast<uint64_t>(theirs->mem.disp.value);
       if (machine_.emul.ad_bytes < 8) address &= (1ull << (8 * machine_.emul.ad_bytes)) - 1;
     }
-    EXPECT_EQ(ours->off, address)
-        << ZydisRegisterGetString(theirs->mem.base) << " + " << int{theirs->mem.scale} << " * "
-        << ZydisRegisterGetString(theirs->mem.index) << " + " << theirs->mem.disp.value;
+    EXPECT_EQ(ours->off, address) << ZydisRegisterGetString(theirs->mem.base) << " + "
+                                  << int{theirs->mem.scale} << " * "
+                                  << ZydisRegisterGetString(theirs->mem.index) << " + "
+                                  << theirs->mem.disp.value;
     // 64-bit code has no segments but FS and GS; the decoders name the others differently.
     const bool flat = GetParam().mode == VLM_EMUL_LONG64 && ours->seg < VLM_EMUL_FS;
     if (flat) {

@@ -21,10 +21,10 @@ TEST(LapicBase, Transitions) {
     bool guest, host;
   };
   constexpr Case kCases[] = {
-      {kXapic, kX2apic, true, true},      {kXapic, kDisabled, true, true},
-      {kXapic, kInvalid, false, false},   {kX2apic, kXapic, false, true},
-      {kX2apic, kDisabled, true, true},   {kX2apic, kInvalid, false, false},
-      {kDisabled, kXapic, true, true},    {kDisabled, kX2apic, false, true},
+      {kXapic, kX2apic, true, true},       {kXapic, kDisabled, true, true},
+      {kXapic, kInvalid, false, false},    {kX2apic, kXapic, false, true},
+      {kX2apic, kDisabled, true, true},    {kX2apic, kInvalid, false, false},
+      {kDisabled, kXapic, true, true},     {kDisabled, kX2apic, false, true},
       {kDisabled, kInvalid, false, false},
   };
   for (const Case& c : kCases) {
@@ -195,8 +195,7 @@ TEST(LapicXapic, WholePageIsSafe) {
 TEST(LapicXapic, SelfIpiRegisterDoesNotExist) {
   Lapic apic;
   vlm_lapic_fx fx{};
-  EXPECT_EQ(-EINVAL,
-            vlm_lapic_regs_write(apic.regs(), VLM_LAPIC_SELF_IPI, 0x77, apic.now, &fx));
+  EXPECT_EQ(-EINVAL, vlm_lapic_regs_write(apic.regs(), VLM_LAPIC_SELF_IPI, 0x77, apic.now, &fx));
 }
 
 }  // namespace

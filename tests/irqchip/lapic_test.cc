@@ -77,7 +77,7 @@ TEST(LapicPriority, PprIsTprOrServiceClass) {
   };
   // SDM: PPR[7:4] is the higher of the classes, PPR[3:0] is TPR[3:0] if TPR's class wins.
   constexpr Case kCases[] = {
-      {0x00, -1, 0x00}, {0x25, -1, 0x25}, {0x25, 0x33, 0x30},
+      {0x00, -1, 0x00},   {0x25, -1, 0x25},   {0x25, 0x33, 0x30},
       {0x35, 0x33, 0x35}, {0x45, 0x33, 0x45}, {0xff, 0xef, 0xff},
   };
   for (const Case& c : kCases) {
@@ -199,12 +199,12 @@ TEST(LapicLvt, WritableBits) {
     uint32_t mask;
   };
   constexpr Case kCases[] = {
-      {VLM_LAPIC_LVTT, 0x700ff},       {VLM_LAPIC_LVT_THERMAL, 0x107ff},
-      {VLM_LAPIC_LVT_PERF, 0x107ff},   {VLM_LAPIC_LVT_LINT0, 0x1a7ff},
-      {VLM_LAPIC_LVT_LINT1, 0x1a7ff},  {VLM_LAPIC_LVT_ERROR, 0x100ff},
-      {VLM_LAPIC_TPR, 0xff},           {VLM_LAPIC_LDR, 0xff000000},
-      {VLM_LAPIC_DFR, 0xffffffff},     {VLM_LAPIC_ICR2, 0xff000000},
-      {VLM_LAPIC_ICR, 0xffffefff},     {VLM_LAPIC_TDCR, 0xb},
+      {VLM_LAPIC_LVTT, 0x700ff},      {VLM_LAPIC_LVT_THERMAL, 0x107ff},
+      {VLM_LAPIC_LVT_PERF, 0x107ff},  {VLM_LAPIC_LVT_LINT0, 0x1a7ff},
+      {VLM_LAPIC_LVT_LINT1, 0x1a7ff}, {VLM_LAPIC_LVT_ERROR, 0x100ff},
+      {VLM_LAPIC_TPR, 0xff},          {VLM_LAPIC_LDR, 0xff000000},
+      {VLM_LAPIC_DFR, 0xffffffff},    {VLM_LAPIC_ICR2, 0xff000000},
+      {VLM_LAPIC_ICR, 0xffffefff},    {VLM_LAPIC_TDCR, 0xb},
   };
   for (const Case& c : kCases) {
     Lapic apic;

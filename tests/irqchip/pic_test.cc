@@ -58,7 +58,10 @@ TEST_F(PicTest, SlaveStandsAtInputTwo) {
   EXPECT_EQ(0x21, pic_.Ack());
   pic_.Out(0x20, 0x61);  // specific EOI of 1
   EXPECT_EQ(0x28, pic_.Ack());
-  EXPECT_EQ(0x04, [&] { pic_.Out(0x20, 0x0b); return pic_.In(0x20); }());
+  EXPECT_EQ(0x04, [&] {
+    pic_.Out(0x20, 0x0b);
+    return pic_.In(0x20);
+  }());
   // Both chips need their EOI.
   pic_.Out(0xa0, 0x20);
   EXPECT_FALSE(pic_.output());

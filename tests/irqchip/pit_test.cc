@@ -25,9 +25,8 @@ TEST(PitTimer, ExpiryByMode) {
     uint32_t mode;
     bool fires, periodic;
   };
-  constexpr Case kCases[] = {{0, true, false}, {1, false, false}, {2, true, true},
-                             {3, true, true},  {4, true, false},  {5, false, false},
-                             {6, true, true},  {7, true, true}};
+  constexpr Case kCases[] = {{0, true, false}, {1, false, false}, {2, true, true}, {3, true, true},
+                             {4, true, false}, {5, false, false}, {6, true, true}, {7, true, true}};
   for (const Case& c : kCases) {
     Pit pit;
     pit.Program(0, c.mode, 11932);
@@ -63,7 +62,7 @@ TEST(PitTimer, TellsWhenToSetUpAnew) {
   EXPECT_FALSE(pit.Out(3, 0xe2));  // read-back
   EXPECT_FALSE(pit.Out(3, 0xb6));  // channel 2
   EXPECT_FALSE(pit.Out(2, 0x10));
-  EXPECT_TRUE(pit.Out(3, 0x30));   // mode 0: its first byte stops the count
+  EXPECT_TRUE(pit.Out(3, 0x30));  // mode 0: its first byte stops the count
   EXPECT_FALSE(pit.Out(0, 1));
   EXPECT_TRUE(pit.Out(0, 1));
   EXPECT_TRUE(pit.Out(0, 1));

@@ -56,8 +56,8 @@ TEST(LapicPost, ReadersMayMatchWhileTheOwnerChangesModes) {
   });
   for (int i = 0; i < 2000; i++) {
     vlm_lapic_fx fx{};
-    uint64_t base = 0xfee00000 | (i & 1 ? VLM_APIC_BASE_ENABLE | VLM_APIC_BASE_X2APIC
-                                        : VLM_APIC_BASE_ENABLE);
+    uint64_t base =
+        0xfee00000 | (i & 1 ? VLM_APIC_BASE_ENABLE | VLM_APIC_BASE_X2APIC : VLM_APIC_BASE_ENABLE);
     EXPECT_EQ(0, vlm_lapic_regs_set_base(apic.regs(), base, true, &fx));
   }
   stop = true;
