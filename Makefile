@@ -195,7 +195,7 @@ lint: packages lint-packages
 	@clang-format --dry-run -Werror $(CXX_FILES)
 	@tests/lint/run.sh
 	@python3 -W error -m compileall -q selftests tests
-	@python3 $(MACHINE)/test_run.py -q
+	@out=$$(python3 $(MACHINE)/test_run.py 2>&1) || { echo "$$out" >&2; exit 1; }
 	@echo "lint: clean"
 
 # Rewrites the C++ files in the project's style.
