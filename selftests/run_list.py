@@ -118,7 +118,7 @@ def run_boot(tests: list[Test], paths: dict[str, Path], options: argparse.Namesp
             lines.append(shlex.join(["one", t.name, str(t.timeout), str(t.expect), f"./{Path(t.program).name}", *t.args]))
         script.write_text("\n".join(lines) + "\n", encoding="utf-8")
         command = [sys.executable, str(HERE / "machine/run.py"), "--kernel", kernel, "--cpus", str(cpus),
-                   "--mem", str(options.mem), "--timeout", str(BOOT_LIMIT), "--script", str(script)]
+                   "--mem", str(options.mem), "--timeout", str(options.boot_limit), "--script", str(script)]
         for program in sorted({t.program for t in tests}):
             command += ["--add", str(paths[program])]
         if options.peer:
@@ -181,6 +181,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), metavar="N",
                         help="machines at a time (default: 2)")
     parser.add_argument("--logs", type=Path, metavar="DIR", help="save the kernel logs")
+    parser.add_argument("--boot-limit", type=int, default=BOOT_LIMIT, metavar="S",
+                        help=f"wall-clock limit of one boot (default: {BOOT_LIMIT})")
     parser.add_argument("--programs", type=Path, default=PROGRAMS, metavar="DIR", help="where the programs lie")
     parser.add_argument("--list", type=Path, default=HERE / "list.toml", metavar="FILE", help="another list")
     return parser.parse_args()
