@@ -54,6 +54,7 @@ PACKAGES := \
 	libxxhash-dev \
 	libzstd-dev \
 	libzydis-dev \
+	lz4 \
 	ninja-build \
 	nlohmann-json3-dev \
 	pkgconf \

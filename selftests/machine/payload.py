@@ -47,6 +47,9 @@ def unpack_bzimage(image: bytes) -> bytes:
     # The last four bytes of the payload are its unpacked size.
     try:
         return decompress(image[start:start + length - 4])
+    except FileNotFoundError as error:
+        raise MachineError("the kernel does not unpack", f"no program {error.filename}",
+                           f"apt-get install {error.filename}") from error
     except (EOFError, OSError, lzma.LZMAError, subprocess.CalledProcessError) as error:
         raise MachineError("the kernel does not unpack", str(error), "fetch the file again") from error
 
