@@ -87,10 +87,16 @@ void Explain(const Outcome& outcome) {
                  "try: check --initrd and root= on --cmdline\n");
       break;
     case OutcomeKind::kCommandNoExec:
+      fmt::print(stderr,
+                 "vmm: the command cannot be executed in the guest\nwhy: {}\n"
+                 "try: check its format, and give files that it needs with --add\n",
+                 ErrnoText(static_cast<int>(outcome.value)));
+      break;
     case OutcomeKind::kInitFailed:
-      fmt::print(stderr, "vmm: {} in the guest\nwhy: {}\ntry: check its format and libraries\n",
-                 outcome.kind == OutcomeKind::kInitFailed ? "init failed"
-                                                          : "the command cannot be executed",
+      fmt::print(stderr,
+                 "vmm: init failed in the guest\nwhy: {}\n"
+                 "try: see why with --cmdline loglevel=7; a --module given by path may lack one "
+                 "that it needs\n",
                  ErrnoText(static_cast<int>(outcome.value)));
       break;
     case OutcomeKind::kTimeout:
