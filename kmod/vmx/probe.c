@@ -99,7 +99,7 @@ static const struct vlm_ctl_set entry_set = {
 
 static int missing(const char *what)
 {
-	pr_err("this CPU's VMX lacks %s; use a CPU of Intel's Westmere generation or later, or have the outer hypervisor offer it\n",
+	pr_err("this CPU's VMX lacks %s: use a CPU of Intel's Westmere generation or later, or have the outer hypervisor offer it\n",
 	       what);
 	return -EIO;
 }
@@ -116,9 +116,13 @@ static int choose_controls(const struct vlm_ctl_set *set, u32 *value, u32 *all)
 	may = (u32)(cap >> 32);
 	lacking = (set->required | set->settable) & ~may;
 	if (lacking || (must & set->clear)) {
-		pr_err("%s controls of this CPU's VMX: needed bits %#x cannot be set, bits %#x cannot be cleared\n",
-		       set->name, lacking, must & set->clear);
-		return missing("controls that the module needs");
+		char what[96];
+
+		scnprintf(what, sizeof(what), "%s controls: bits %#x to set, %#x to clear%s",
+			  set->name, lacking, must & set->clear,
+			  set == &secondary_set && lacking == SECONDARY_EXEC_UNRESTRICTED_GUEST ?
+			  " (unrestricted guest)" : "");
+		return missing(what);
 	}
 	*value = must | set->required | (set->optional & may);
 	if (all)
