@@ -125,6 +125,7 @@ static int entry_failure(struct vlm_vcpu *vcpu, u64 why)
 	run->exit_reason = KVM_EXIT_FAIL_ENTRY;
 	run->fail_entry.hardware_entry_failure_reason = why;
 	run->fail_entry.cpu = vcpu->last_cpu;
+	vlm_vmx_dump(&vcpu->vmx);
 	return VLM_TO_USER;
 }
 

@@ -3,9 +3,15 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/kernel.h>
+#include <linux/moduleparam.h>
 #include <linux/printk.h>
 
 #include "cpu.h"
+
+/* Off by default: whoever holds a vCPU can make entries fail, and fill the log. */
+static bool dump_failed_entries;
+module_param(dump_failed_entries, bool, 0644);
+MODULE_PARM_DESC(dump_failed_entries, "Log the VMCS when a VM entry fails (default off)");
 
 struct dump_field {
 	const char *name;
@@ -69,6 +75,8 @@ void vlm_vmx_dump(struct vlm_vmx *vmx)
 	};
 	int seg;
 
+	if (!READ_ONCE(dump_failed_entries))
+		return;
 	dump("guest state", guest_fields, ARRAY_SIZE(guest_fields));
 	for (seg = 0; seg < VLM_NR_SEGS; seg++)
 		pr_err("  %-4s selector %04x base %016lx limit %08x access rights %05x\n",

@@ -169,7 +169,7 @@ int vlm_vmx_set_msr(struct vlm_vmx *vmx, u32 msr, u64 data);
  * keeps them; after vlm_vmx_vcpu_init() they are 0 and PAT has its power-up value.
  */
 void vlm_vmx_reset(struct vlm_vmx *vmx);
-/* Log all VMCS fields with pr_err, for a failed entry. */
+/* Log all VMCS fields after a failed entry, if the module parameter dump_failed_entries asks for it. */
 void vlm_vmx_dump(struct vlm_vmx *vmx);
 
 /* Indirect branch barrier when this CPU last ran another VM's vCPU. Called by load. */
