@@ -122,7 +122,6 @@ u64 FakeHost::PfnAt(u64 hva) {
 
 // The kernel splits a huge page before it changes a part, and tells about all of it.
 std::pair<u64, u64> FakeHost::WithWholeHugePages(u64 first, u64 last) {
-  std::lock_guard guard(lock_);
   auto widen = [&](u64 page) {
     auto it = pages_.find(page);
     if (it == pages_.end()) return;
@@ -155,20 +154,29 @@ void FakeHost::SplitAround(u64 first, u64 last) {
 }
 
 void FakeHost::Notify(u64 hva_page, u64 npages, const std::function<void()>& change) {
-  const auto [first, last] = WithWholeHugePages(hva_page, hva_page + npages);
-  const unsigned long start = first << 12, end = last << 12;
   FakeMachine* machine = FakeMachine::Of(mmu_);
-  {
+  std::pair<u64, u64> told{hva_page, hva_page + npages};
+  for (bool done = false; !done;) {
+    {
+      std::lock_guard guard(lock_);
+      told = WithWholeHugePages(told.first, told.second);
+    }
+    const unsigned long start = told.first << 12, end = told.second << 12;
+    {
+      SlotsReader reader(machine);
+      vlm_notifier_begin(mmu_, start, end, VLM_NOTIFIER_MAY_BLOCK);
+    }
+    if (in_invalidation) in_invalidation();
+    {
+      // A huge page that was faulted in meanwhile and reaches out of the range must be told
+      // about as a whole, as the kernel does before it splits one.
+      std::lock_guard guard(lock_);
+      done = WithWholeHugePages(told.first, told.second) == told;
+      if (done) change();
+    }
     SlotsReader reader(machine);
-    vlm_notifier_begin(mmu_, start, end, VLM_NOTIFIER_MAY_BLOCK);
+    vlm_notifier_end(mmu_, start, end);
   }
-  if (in_invalidation) in_invalidation();
-  {
-    std::lock_guard guard(lock_);
-    change();
-  }
-  SlotsReader reader(machine);
-  vlm_notifier_end(mmu_, start, end);
 }
 
 void FakeHost::Drop(u64 hva_page, u64 npages) {
