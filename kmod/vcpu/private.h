@@ -63,17 +63,18 @@ int vlm_block(struct vlm_vcpu *vcpu);		/* until there is a reason to run; a step
 bool vlm_runnable(struct vlm_vcpu *vcpu);	/* the task may be in any state */
 void vlm_accept_init_sipi(struct vlm_vcpu *vcpu);
 
-/* event.c: queueing. A second exception becomes #DF or a triple fault as the SDM says. */
+/* exception.c: a second exception becomes #DF or a triple fault as the SDM says. */
 void vlm_raise(struct vlm_vcpu *vcpu, u8 vector);
 void vlm_raise_error(struct vlm_vcpu *vcpu, u8 vector, u32 error);
 void vlm_raise_pf(struct vlm_vcpu *vcpu, u64 address, u32 error);
 void vlm_raise_db(struct vlm_vcpu *vcpu, u64 dr6_bits);
-/* ... delivery: write the VM-entry fields and the windows. Returns a step. */
+/* ... payload of the pending exception into CR2 or DR6. */
+void vlm_exception_apply_payload(struct vlm_vcpu *vcpu);
+
+/* event.c: write the VM-entry fields and the windows. Returns a step. */
 int vlm_events_inject(struct vlm_vcpu *vcpu);
 /* ... after an exit: what was not delivered is to be delivered again. */
 void vlm_events_after_exit(struct vlm_vcpu *vcpu);
-/* ... payload of the pending exception into CR2 or DR6. */
-void vlm_exception_apply_payload(struct vlm_vcpu *vcpu);
 bool vlm_irq_allowed(struct vlm_vcpu *vcpu);
 bool vlm_nmi_allowed(struct vlm_vcpu *vcpu);
 void vlm_take_nmi_requests(struct vlm_vcpu *vcpu);
@@ -119,6 +120,12 @@ struct vlm_emul_fault;
 int vlm_gva_to_gpa(struct vlm_vcpu *vcpu, u64 gva, u32 access, u64 *gpa,
 		   struct vlm_emul_fault *fault);
 
+/* The vCPU whose instruction it is. */
+static inline struct vlm_vcpu *vlm_emul_owner(struct vlm_emul *e)
+{
+	return container_of(e, struct vlm_vcpu, emul);
+}
+
 /* emulate.c: run the instruction at RIP, or go on with it after user space. A step. */
 int vlm_emulate(struct vlm_vcpu *vcpu);
 int vlm_emulate_again(struct vlm_vcpu *vcpu);
@@ -144,7 +151,7 @@ void vlm_cpuid(struct vlm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
 void vlm_cpuid_update(struct vlm_vcpu *vcpu);	/* dynamic bits after a change of state */
 bool vlm_cpuid_faulting(struct vlm_vcpu *vcpu);
 void vlm_cpuid_free(struct vlm_vcpu *vcpu);
-/* cpuid_table.c */
+/* cpuid_words.c */
 void vlm_cpuid_module_init(void);
 u32 vlm_cpuid_cap(enum vlm_cpuid_word word);	/* what the host and this module support */
 u8 vlm_host_maxphyaddr(void);

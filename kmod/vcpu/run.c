@@ -117,7 +117,6 @@ static int run_once(struct vlm_vcpu *vcpu)
 		vlm_vmx_cancel_injection(&vcpu->vmx);
 		return VLM_RESUME;
 	}
-	vcpu->launched = true;
 	vcpu->cpuid.frozen = true;
 	vlm_events_after_exit(vcpu);
 	step = vlm_handle_exit(vcpu);

@@ -213,7 +213,7 @@ struct vlm_fpu {
  * @multiplier:	1 << 48 without scaling
  * @khz:	frequency that the guest sees
  * @last_write:	value, host time and offset of the machine's latest host write;
- *		only vCPU 0's is used, under vlm_tsc_lock
+ *		only vCPU 0's is used, under the lock of tsc.c
  */
 struct vlm_tsc {
 	u64 offset;
@@ -234,7 +234,6 @@ struct vlm_tsc {
  * @db, @dr6, @dr7: the guest's
  * @control:	KVM_GUESTDBG_* of KVM_SET_GUEST_DEBUG
  * @host_db, @host_dr7: breakpoints of KVM_GUESTDBG_USE_HW_BP
- * @step_rip:	where single-stepping was asked for
  */
 struct vlm_debug {
 	u64 db[4];
@@ -243,7 +242,6 @@ struct vlm_debug {
 	u32 control;
 	u64 host_db[4];
 	u64 host_dr7;
-	u64 step_rip;
 };
 
 /**
@@ -260,13 +258,11 @@ struct vlm_debug {
  * @mmu:	the loaded EPT root
  * @emul:	the instruction being emulated
  * @emul_errno:	why a service of the emulator gave up; 0 for "not emulated"
- * @fault_gpa:	guest-physical address of the latest EPT exit
  * @mp_state:	KVM_MP_STATE_*
  * @notifier:	preemption: VMCS and host state follow the task
  * @last_cpu:	CPU that the vCPU was loaded on last, for reports
  * @srcu_idx:	of the section of vm->srcu held by the thread, see run.c
  * @sigmask:	KVM_SET_SIGNAL_MASK, when @sigmask_set
- * @launched:	the guest was entered at least once
  */
 struct vlm_vcpu {
 	struct vlm_vcpu_head head;
@@ -296,7 +292,6 @@ struct vlm_vcpu {
 	int srcu_idx;
 	sigset_t sigmask;
 	bool sigmask_set;
-	bool launched;
 };
 
 static inline struct vlm_vcpu *vlm_vcpu_of(struct vlm_vcpu_head *v)
