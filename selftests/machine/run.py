@@ -75,8 +75,8 @@ def parse(arguments: list[str]) -> Options:
         parser.error("no command: put it after --")
     if peer and bare:
         parser.error("--peer and --bare exclude each other")
-    if given["cpus"] < 1 or given["cpus"] > 8 or given["mem"] < 128 or given["mem"] > 3072:
-        parser.error("--cpus takes 1 to 8, --mem 128 to 3072")
+    if given["cpus"] < 1 or given["cpus"] > 8 or given["mem"] < 128 or given["mem"] > 2048:
+        parser.error("--cpus takes 1 to 8, --mem 128 to 2048")
     if given["timeout"] <= 0:
         parser.error("--timeout must be positive")
     return Options(command=command, mode="peer" if peer else "bare" if bare else "vellum", **given)
