@@ -60,11 +60,12 @@ class Test:
     expect: int = 0
     fast: bool = False
     peer: bool = True
+    bare: bool = False
 
     @property
-    def boot(self) -> tuple[str, int, tuple[str, ...]]:
+    def boot(self) -> tuple[str, int, tuple[str, ...], bool]:
         """What tests must have in common to share a boot."""
-        return self.kernel, self.cpus, self.params
+        return self.kernel, self.cpus, self.params, self.bare
 
 
 @dataclass
@@ -109,7 +110,7 @@ def locate(tests: list[Test], folder: Path) -> dict[str, Path]:
 
 def run_boot(tests: list[Test], paths: dict[str, Path], options: argparse.Namespace) -> list[Result]:
     """One boot of the machine for tests that share it."""
-    kernel, cpus, params = tests[0].boot
+    kernel, cpus, params, bare = tests[0].boot
     results = {t.name: Result(t) for t in tests}
     with tempfile.TemporaryDirectory(prefix="vellum-list-") as scratch:
         script = Path(scratch) / "tests.sh"
@@ -121,7 +122,9 @@ def run_boot(tests: list[Test], paths: dict[str, Path], options: argparse.Namesp
                    "--mem", str(options.mem), "--timeout", str(options.boot_limit), "--script", str(script)]
         for program in sorted({t.program for t in tests}):
             command += ["--add", str(paths[program])]
-        if options.peer:
+        if bare:
+            command.append("--bare")
+        elif options.peer:
             command.append("--peer")
         else:
             for param in params:
@@ -129,8 +132,9 @@ def run_boot(tests: list[Test], paths: dict[str, Path], options: argparse.Namesp
         if options.on:
             command += ["--on", options.on]
         if options.logs:
+            mode = "bare" if bare else "peer" if options.peer else "vellum"
             options.logs.mkdir(parents=True, exist_ok=True)
-            command += ["--log", str(options.logs / f"{kernel}-{cpus}cpu-{'peer' if options.peer else 'vellum'}.log")]
+            command += ["--log", str(options.logs / f"{kernel}-{cpus}cpu-{mode}.log")]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
                               check=False)
     judge(done.stdout.splitlines(), done.returncode, results)
@@ -210,7 +214,9 @@ def main() -> int:
         return 2
     boots: dict[tuple, list[Test]] = {}
     for t in tests:
-        boots.setdefault((t.kernel, t.cpus, () if options.peer else t.params), []).append(t)
+        # The peer has parameters of its own.
+        boot = (t.kernel, t.cpus) if options.peer else t.boot
+        boots.setdefault(boot, []).append(t)
 
     failed = passed = 0
     start = time.monotonic()
