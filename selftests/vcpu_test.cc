@@ -264,6 +264,23 @@ CASE(InjectedException) {
   CHECK_ERRNO(EINVAL, kvm::Ioctl(m.vcpu().fd(), KVM_SET_VCPU_EVENTS, &events));
 }
 
+// State that hardware refuses: the exit says so, nothing is lost, a corrected vCPU runs.
+CASE(RefusedEntry) {
+  Machine m(injected, Mode::kLong64);
+  kvm_regs regs = m.vcpu().regs();
+  regs.rflags |= 1u << 17;  // virtual-8086 mode does not exist in long mode
+  regs.rbx = 0x1234;
+  m.vcpu().SetRegs(regs);
+  for (unsigned i = 0; i < 2; ++i) {
+    m.vcpu().RunUntil(KVM_EXIT_FAIL_ENTRY);
+    CHECK_EQ(0x80000021ull, m.run()->fail_entry.hardware_entry_failure_reason);
+  }
+  regs.rflags = 0x202;
+  m.vcpu().SetRegs(regs);
+  m.RunUntilHlt();
+  CHECK_EQ(0x1234ull, m.vcpu().regs().rbx);
+}
+
 GUEST_CODE(debugged, 64, R"(
   nop
   nop
