@@ -121,12 +121,16 @@ static void destroy(struct vlm_vm *vm)
 	 */
 	if (irqchip_ops)
 		irqchip_ops->destroy(vm);
+	/*
+	 * The mm may live on, and other threads may change it: then the notifier asks all
+	 * vCPUs to flush. Let it go, and the reclaimer, while there are vCPUs to ask.
+	 */
+	vlm_reclaimer_stop(vm);
+	vlm_vm_memory_destroy(vm);
 	destroy_vcpus(vm);
 	vlm_ioeventfd_destroy(vm);
 	vlm_iobus_destroy(&vm->pio);
 	vlm_iobus_destroy(&vm->mmio);
-	vlm_reclaimer_stop(vm);
-	vlm_vm_memory_destroy(vm);
 	vlm_mmu_destroy(&vm->mmu);
 	cleanup_srcu_struct(&vm->srcu);
 	mmdrop(vm->mm);

@@ -100,7 +100,7 @@ struct vlm_vm *vlm_vm_create(unsigned long type);
 void vlm_vm_get(struct vlm_vm *vm);
 /*
  * Drop a reference; the last one destroys, in this order: the irqchip (sources of
- * interrupts stop), the vCPUs, the io buses, the notifier, the tables. May sleep.
+ * interrupts stop), the notifier, the vCPUs, the io buses, the tables. May sleep.
  */
 void vlm_vm_put(struct vlm_vm *vm);
 
