@@ -28,6 +28,7 @@ from errors import MachineError
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent
 PROGRAMS = TOP / "build/host/selftests"
+VMM = TOP / "build/host/vmm/vmm"
 KERNELS = ("6.1", "6.12")
 # Wall-clock limit of one boot: the machine's own time limits act long before.
 BOOT_LIMIT = 900
@@ -61,11 +62,13 @@ class Test:
     fast: bool = False
     peer: bool = True
     bare: bool = False
+    mem: int = 512
+    adds: tuple[str, ...] = ()
 
     @property
-    def boot(self) -> tuple[str, int, tuple[str, ...], bool]:
+    def boot(self) -> tuple[str, int, int, tuple[str, ...], bool]:
         """What tests must have in common to share a boot."""
-        return self.kernel, self.cpus, self.params, self.bare
+        return self.kernel, self.cpus, self.mem, self.params, self.bare
 
 
 @dataclass
@@ -84,7 +87,7 @@ def read_list(path: Path) -> list[Test]:
     tests = []
     for entry in entries:
         kernels = entry.pop("kernels", KERNELS)
-        for key in ("args", "params"):
+        for key in ("args", "params", "adds"):
             entry[key] = tuple(entry.get(key, ()))
         for kernel in kernels:
             try:
@@ -108,9 +111,15 @@ def locate(tests: list[Test], folder: Path) -> dict[str, Path]:
     return paths
 
 
+def guest_kernel() -> str:
+    """An unpacked Debian kernel: unpacking it in the emulator takes a minute."""
+    command = [sys.executable, str(HERE / "machine/kernels.py"), "elf", KERNELS[0], "cloud-amd64"]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
 def run_boot(tests: list[Test], paths: dict[str, Path], options: argparse.Namespace) -> list[Result]:
     """One boot of the machine for tests that share it."""
-    kernel, cpus, params, bare = tests[0].boot
+    kernel, cpus, mem, params, bare = tests[0].boot
     results = {t.name: Result(t) for t in tests}
     with tempfile.TemporaryDirectory(prefix="vellum-list-") as scratch:
         script = Path(scratch) / "tests.sh"
@@ -119,9 +128,11 @@ def run_boot(tests: list[Test], paths: dict[str, Path], options: argparse.Namesp
             lines.append(shlex.join(["one", t.name, str(t.timeout), str(t.expect), f"./{Path(t.program).name}", *t.args]))
         script.write_text("\n".join(lines) + "\n", encoding="utf-8")
         command = [sys.executable, str(HERE / "machine/run.py"), "--kernel", kernel, "--cpus", str(cpus),
-                   "--mem", str(options.mem), "--timeout", str(options.boot_limit), "--script", str(script)]
+                   "--mem", str(mem), "--timeout", str(options.boot_limit), "--script", str(script)]
         for program in sorted({t.program for t in tests}):
             command += ["--add", str(paths[program])]
+        for extra in sorted({extra for t in tests for extra in t.adds}):
+            command += ["--add", extra.format(vmm=VMM, guest=guest_kernel() if "{guest}" in extra else "")]
         if bare:
             command.append("--bare")
         elif options.peer:
@@ -181,7 +192,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--peer", action="store_true", help="on the kernel's own kvm_intel")
     parser.add_argument("--kernel", choices=KERNELS, action="append", help="only on this kernel")
     parser.add_argument("--on", choices=("bochs", "qemu", "host"), help="as for run.py")
-    parser.add_argument("--mem", type=int, default=512, metavar="MIB", help="memory of the machine (default: 512)")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), metavar="N",
                         help="machines at a time (default: 2)")
     parser.add_argument("--logs", type=Path, metavar="DIR", help="save the kernel logs")
@@ -215,7 +225,7 @@ def main() -> int:
     boots: dict[tuple, list[Test]] = {}
     for t in tests:
         # The peer has parameters of its own.
-        boot = (t.kernel, t.cpus) if options.peer else t.boot
+        boot = (t.kernel, t.cpus, t.mem) if options.peer else t.boot
         boots.setdefault(boot, []).append(t)
 
     failed = passed = 0
