@@ -10,6 +10,7 @@
 #include <linux/module.h>
 
 #include <asm/processor.h>
+#include <asm/tsc.h>
 
 #include "abi/abi.h"
 #include "compat/compat.h"
@@ -45,11 +46,21 @@ static int check_params(void)
 	return -EOPNOTSUPP;
 }
 
+/* Guest time is TSC ticks over this rate. */
+static int check_clock(void)
+{
+	if (tsc_khz)
+		return 0;
+	pr_err("the kernel knows no TSC frequency: boot without tsc=unstable or clocksource overrides\n");
+	return -ENODEV;
+}
+
 static const struct step {
 	int (*up)(void);
 	void (*down)(void);
 } ladder[] = {
 	{ check_params, NULL },
+	{ check_clock, NULL },
 	{ vlm_vmx_probe, NULL },
 	{ mmu_init, vlm_mmu_module_exit },
 	{ vlm_vm_module_init, vlm_vm_module_exit },
