@@ -285,9 +285,11 @@ void vlm_events_after_exit(struct vlm_vcpu *vcpu)
 {
 	struct vlm_events *ev = &vcpu->events;
 
-	/* A refused entry delivered nothing. */
-	if (vcpu->exit.entry_failed || vcpu->exit.entry_error)
+	/* A refused entry delivered nothing, and left the event in the entry fields. */
+	if (vcpu->exit.entry_failed || vcpu->exit.entry_error) {
+		vlm_vmx_cancel_injection(&vcpu->vmx);
 		return;
+	}
 	switch (ev->handed) {
 	case VLM_HANDED_EXCEPTION:
 		ev->ex.injected = false;

@@ -124,7 +124,9 @@ int vlm_vcpu_set_tsc_khz(struct vlm_vcpu *vcpu, u32 khz)
 	if (khz < tsc_khz - tolerance || khz > tsc_khz + tolerance) {
 		if (!vlm_vmx_caps.tsc_scaling)
 			return -EINVAL;
-		/* Bounds of the field: SDM "TSC multiplier". */
+		/* Bounds of the field: SDM "TSC multiplier"; 16 bits before the binary point. */
+		if (khz / tsc_khz >= BIT(16))
+			return -EINVAL;
 		multiplier = mul_u64_u32_div(UNITY, khz, tsc_khz);
 		if (!multiplier)
 			return -EINVAL;
