@@ -75,7 +75,7 @@ enum vlm_fault_result vlm_mmu_fault(struct vlm_mmu_vcpu *mv, u64 gpa, u32 access
 
 /*
  * Resolve an EPT misconfiguration at @gpa: VLM_FAULT_EMULATE for a current MMIO
- * entry, VLM_FAULT_RETRY for a stale one, VLM_FAULT_ERROR (-EIO) for a corrupt entry.
+ * entry, what a read fault gives for a stale one, VLM_FAULT_ERROR (-EIO) for a corrupt entry.
  */
 enum vlm_fault_result vlm_mmu_misconfig(struct vlm_mmu_vcpu *mv, u64 gpa);
 
