@@ -3,7 +3,6 @@
 
 #include <linux/kvm.h>
 #include <linux/mm.h>
-#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -12,15 +11,7 @@
 
 static long run(struct vlm_call *call)
 {
-	long ret = vlm_vcpu_run(call->vcpu);
-
-	/*
-	 * The kernel restarts the call only with this flag set, and putting the caller's
-	 * signal mask back clears it.
-	 */
-	if (ret == -ERESTARTNOHAND)
-		set_thread_flag(TIF_SIGPENDING);
-	return ret;
+	return vlm_vcpu_run(call->vcpu);
 }
 
 /* Handlers that only pass the struct on. */

@@ -224,5 +224,11 @@ int vlm_vcpu_run(struct vlm_vcpu *vcpu)
 	vlm_fpu_put(vcpu);
 	if (vcpu->sigmask_set)
 		sigprocmask(SIG_SETMASK, &saved, NULL);
+	/*
+	 * The kernel restarts the call only with this flag set, and putting the caller's
+	 * signal mask back clears it.
+	 */
+	if (ret == -ERESTARTNOHAND)
+		set_thread_flag(TIF_SIGPENDING);
 	return ret;
 }
