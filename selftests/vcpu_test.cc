@@ -332,6 +332,29 @@ CASE(GuestDebug) {
   CHECK_ERRNO(EINVAL, kvm::Ioctl(m.vcpu().fd(), KVM_SET_GUEST_DEBUG, &debug));
 }
 
+GUEST_CODE(shadowed, 64, R"(
+  sti
+  nop
+  nop
+  hlt
+)");
+
+// In the shadow of STI every step still ends one instruction later, and a debugger that leaves
+// there leaves nothing behind.
+CASE(StepInInterruptShadow) {
+  for (const uint64_t last : {kCode + 1, kCode + 3}) {
+    Machine m(shadowed, Mode::kLong64);
+    unsigned steps = 0;
+    do {
+      Step(m);
+      CHECK(++steps <= 16);  // the emulator may report a step several times
+    } while (m.run()->debug.arch.pc < last);
+    Debug(m, 0);
+    m.RunUntilHlt();
+    CHECK_EQ(kCode + 4, m.vcpu().regs().rip);
+  }
+}
+
 GUEST_CODE(own_breakpoint, 64, R"(
   mov $0x10020, %eax
   mov %rax, %dr0

@@ -170,7 +170,8 @@ static void hand_new(struct vlm_vcpu *vcpu)
 static void set_windows(struct vlm_vcpu *vcpu, bool blocked)
 {
 	struct vlm_events *ev = &vcpu->events;
-	bool nmi = ev->nmi_pending && !blocked;
+	bool nmi = (ev->nmi_pending && !blocked) ||
+		   (ev->nmi_injected && ev->handed != VLM_HANDED_NMI);
 	bool irq = !blocked && (irq_waits(vcpu) || vlm_user_irq_wanted(vcpu));
 
 	/* The NMI window opens in the shadow of STI, where an NMI cannot be injected. */
@@ -183,20 +184,31 @@ static void set_windows(struct vlm_vcpu *vcpu, bool blocked)
 }
 
 /*
- * With the trap flag on in an interrupt shadow, the CPU would have a single-step trap
- * pending, and entry insists on it. SDM "Checks on Guest Non-Register State".
+ * In an interrupt shadow the CPU has a single-step trap pending exactly if the trap flag
+ * is on and does not mean branches, and entry insists on that. The flags may have been
+ * changed since the exit. SDM "Checks on Guest Non-Register State".
  */
 static void set_pending_step(struct vlm_vcpu *vcpu)
 {
-	u64 debugctl = 0;
+	const u32 shadow = GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS;
+	bool steps = vlm_vmx_rflags(&vcpu->vmx) & X86_EFLAGS_TF;
+	u32 state = vlm_vmx_interruptibility(&vcpu->vmx);
+	u64 pending, debugctl = 0;
 
-	if (likely(!(vlm_vmx_rflags(&vcpu->vmx) & X86_EFLAGS_TF)))
+	if (likely(!(state & shadow)))
 		return;
-	if (!(vlm_vmx_interruptibility(&vcpu->vmx) &
-	      (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)))
+	/* The debugger has had its trap; a second one at the same place would never end. */
+	if (vcpu->debug.control & KVM_GUESTDBG_SINGLESTEP) {
+		vlm_vmx_set_interruptibility(&vcpu->vmx, state & ~shadow);
 		return;
+	}
 	vlm_vmx_get_msr(&vcpu->vmx, MSR_IA32_DEBUGCTLMSR, &debugctl);
-	vlm_vmx_set_pending_debug(&vcpu->vmx, debugctl & DEBUGCTLMSR_BTF ? 0 : VLM_DR6_BS);
+	if (debugctl & DEBUGCTLMSR_BTF)
+		steps = false;
+	/* Breakpoints that wait for the end of the shadow stay. */
+	pending = vlm_vmx_pending_debug(&vcpu->vmx);
+	if (steps != !!(pending & VLM_DR6_BS))
+		vlm_vmx_set_pending_debug(&vcpu->vmx, pending ^ VLM_DR6_BS);
 }
 
 int vlm_events_inject(struct vlm_vcpu *vcpu)

@@ -127,6 +127,8 @@ int vlm_vcpu_set_events(struct vlm_vcpu *vcpu, struct kvm_vcpu_events *ev)
 	events->irq_injected = ev->interrupt.injected;
 	events->irq_vector = ev->interrupt.nr;
 	events->irq_soft = ev->interrupt.soft;
+	/* INT n: the only instruction that user space can mean. */
+	events->irq_insn_len = 2;
 	events->user_irq = -1;
 	events->nmi_injected = ev->nmi.injected;
 	if (ev->flags & KVM_VCPUEVENT_VALID_NMI_PENDING)

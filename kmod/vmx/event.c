@@ -29,6 +29,11 @@ void vlm_vmx_set_interruptibility(struct vlm_vmx *vmx, u32 state)
 	vlm_vmcs_write32(GUEST_INTERRUPTIBILITY_INFO, state);
 }
 
+u64 vlm_vmx_pending_debug(struct vlm_vmx *vmx)
+{
+	return vlm_vmcs_read_natural(GUEST_PENDING_DBG_EXCEPTIONS);
+}
+
 void vlm_vmx_set_pending_debug(struct vlm_vmx *vmx, u64 bits)
 {
 	vlm_vmcs_write_natural(GUEST_PENDING_DBG_EXCEPTIONS, bits);

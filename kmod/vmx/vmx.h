@@ -142,6 +142,7 @@ void vlm_vmx_set_irq_window(struct vlm_vmx *vmx, bool on);
 void vlm_vmx_set_nmi_window(struct vlm_vmx *vmx, bool on);
 u32 vlm_vmx_interruptibility(struct vlm_vmx *vmx);	/* SDM "Interruptibility State" bits */
 void vlm_vmx_set_interruptibility(struct vlm_vmx *vmx, u32 state);
+u64 vlm_vmx_pending_debug(struct vlm_vmx *vmx);		/* SDM "Pending Debug Exceptions" */
 void vlm_vmx_set_pending_debug(struct vlm_vmx *vmx, u64 bits);
 void vlm_vmx_set_exception_bitmap(struct vlm_vmx *vmx, u32 bitmap);
 void vlm_vmx_set_dr_exiting(struct vlm_vmx *vmx, bool on);
