@@ -29,13 +29,16 @@ enum vlm_irq_source {
  * @regs:	registers; see lapic_regs.h for who may touch what
  * @v:		the vCPU; constant
  * @timer:	runs while @regs.timer_expiry is set
- * @tsc_offset:	guest TSC minus host TSC; vCPU thread, @timer cancelled
+ * @tsc_multiplier: guest TSC per host TSC, 48 bits after the point; vCPU thread, @timer
+ *		cancelled
+ * @tsc_offset:	guest TSC minus scaled host TSC; likewise
  * @tsc_khz:	rate of the guest's TSC; likewise
  */
 struct vlm_lapic {
 	struct vlm_lapic_regs regs;
 	struct vlm_vcpu_head *v;
 	struct hrtimer timer;
+	u64 tsc_multiplier;
 	u64 tsc_offset;
 	u32 tsc_khz;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Global system interrupts: which chip inputs or messages each number stands for. */
 
+#include <linux/nospec.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 
@@ -233,6 +234,7 @@ int vlm_gsi_set(struct vlm_irqchip *chip, u32 gsi, enum vlm_irq_source source, i
 	rcu_read_lock();
 	t = rcu_dereference(chip->routing);
 	if (t && gsi < t->nr_gsis) {
+		gsi = array_index_nospec(gsi, t->nr_gsis);
 		for (i = t->first[gsi]; i < t->first[gsi + 1]; i++) {
 			int one = route_set(chip, &t->routes[i], source, level);
 
@@ -253,6 +255,7 @@ bool vlm_gsi_reaches(struct vlm_irqchip *chip, u32 gsi, u32 chip_id, u32 pins)
 	rcu_read_lock();
 	t = rcu_dereference(chip->routing);
 	if (t && gsi < t->nr_gsis) {
+		gsi = array_index_nospec(gsi, t->nr_gsis);
 		for (i = t->first[gsi]; i < t->first[gsi + 1]; i++) {
 			const struct route *r = &t->routes[i];
 

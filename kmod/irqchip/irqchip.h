@@ -76,8 +76,11 @@ int vlm_lapic_get_state(struct vlm_vcpu_head *v, struct kvm_lapic_state *s);	/* 
 int vlm_lapic_set_state(struct vlm_vcpu_head *v, const struct kvm_lapic_state *s);
 /* Does CPUID offer TSC-deadline mode? Offered until told otherwise. */
 void vlm_lapic_offer_tsc_deadline(struct vlm_vcpu_head *v, bool offered);
-/* vcpu/ tells how to turn TSC deadlines into host time, whenever the offset changes. */
-void vlm_lapic_set_tsc(struct vlm_vcpu_head *v, u64 tsc_offset, u32 guest_tsc_khz);
+/*
+ * vcpu/ tells how to turn TSC deadlines into host time, whenever that changes: the guest
+ * reads host TSC x @multiplier >> 48, plus @offset; @khz is its rate, 0 for the last one.
+ */
+void vlm_lapic_set_tsc(struct vlm_vcpu_head *v, u64 multiplier, u64 offset, u32 khz);
 
 /*
  * Highest-priority interrupt that may be injected now: vector, or -1. Covers the

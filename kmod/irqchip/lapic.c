@@ -30,7 +30,7 @@ static u64 now_ns(void)
 /* Time until @deadline of the guest's TSC in ns, rounded up, capped; 0 if it passed. */
 static u64 deadline_in_ns(const struct vlm_lapic *l, u64 deadline)
 {
-	u64 guest_now = rdtsc_ordered() + l->tsc_offset;
+	u64 guest_now = mul_u64_u64_shr(rdtsc_ordered(), l->tsc_multiplier, 48) + l->tsc_offset;
 	u64 cycles;
 
 	if (deadline <= guest_now)
@@ -108,6 +108,7 @@ int vlm_lapic_create(struct vlm_vcpu_head *v)
 		return -ENOMEM;
 	}
 	l->v = v;
+	l->tsc_multiplier = BIT_ULL(48);
 	l->tsc_khz = tsc_khz;
 	vlm_compat_hrtimer_setup(&l->timer, timer_fn, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
 	vlm_lapic_regs_init(&l->regs, page, v->id, v->id == v->vm->bsp_id);
@@ -280,16 +281,17 @@ u64 vlm_lapic_tsc_deadline(struct vlm_vcpu_head *v)
 	return READ_ONCE(l->regs.tsc_deadline);
 }
 
-void vlm_lapic_set_tsc(struct vlm_vcpu_head *v, u64 tsc_offset, u32 guest_tsc_khz)
+void vlm_lapic_set_tsc(struct vlm_vcpu_head *v, u64 multiplier, u64 offset, u32 khz)
 {
 	struct vlm_lapic *l = v->lapic;
 
 	if (!l)
 		return;
 	hrtimer_cancel(&l->timer);
-	l->tsc_offset = tsc_offset;
-	if (guest_tsc_khz)
-		l->tsc_khz = guest_tsc_khz;
+	l->tsc_multiplier = multiplier;
+	l->tsc_offset = offset;
+	if (khz)
+		l->tsc_khz = khz;
 	program_timer(l);
 }
 

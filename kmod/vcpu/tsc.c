@@ -35,7 +35,7 @@ void vlm_tsc_apply(struct vlm_vcpu *vcpu)
 	if (vlm_vmx_caps.tsc_scaling)
 		vlm_vmx_set_tsc_multiplier(&vcpu->vmx, vcpu->tsc.multiplier);
 	if (vlm_has_lapic(vcpu))
-		vlm_lapic_set_tsc(&vcpu->head, vcpu->tsc.offset, vcpu->tsc.khz);
+		vlm_lapic_set_tsc(&vcpu->head, vcpu->tsc.multiplier, vcpu->tsc.offset, vcpu->tsc.khz);
 }
 
 static struct vlm_tsc *machine_tsc(struct vlm_vcpu *vcpu)
