@@ -23,6 +23,8 @@
 
 #include "cpu.h"
 
+#define CR4_FRED	BIT_ULL(32)	/* headers before 6.9 do not know it */
+
 struct vlm_vmx_caps vlm_vmx_caps;
 struct vlm_vmx_controls vlm_vmx_controls;
 
@@ -148,7 +150,7 @@ static int check_feature_control(void)
 	return 0;
 }
 
-static int check_other_owner(void)
+static int check_host(void)
 {
 	struct kobject *kvm = kset_find_obj(THIS_MODULE->mkobj.kobj.kset, "kvm_intel");
 
@@ -160,6 +162,11 @@ static int check_other_owner(void)
 	if (__read_cr4() & X86_CR4_VMXE) {
 		pr_err("another hypervisor module holds VMX (CR4.VMXE is set): unload it first\n");
 		return -EBUSY;
+	}
+	/* Host entry points are the IDT's, which a host that uses FRED does not have. */
+	if (__read_cr4() & CR4_FRED) {
+		pr_err("this kernel takes events by FRED, which the module cannot restore: boot with fred=off\n");
+		return -EOPNOTSUPP;
 	}
 	return 0;
 }
@@ -311,7 +318,7 @@ int vlm_vmx_probe(void)
 
 	ret = check_feature_control();
 	if (!ret)
-		ret = check_other_owner();
+		ret = check_host();
 	if (!ret)
 		ret = read_basic();
 	if (!ret)
