@@ -4,12 +4,26 @@
 #ifndef TESTS_FAKES_EPT_ORACLE_H_
 #define TESTS_FAKES_EPT_ORACLE_H_
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include <linux/types.h>
 
 namespace fakes {
+
+// Physical addresses of the tables of one walk, at most five.
+class EptTables {
+ public:
+  void push_back(u64 pa) { at_[size_++] = pa; }
+  size_t size() const { return size_; }
+  const u64* begin() const { return at_.data(); }
+  const u64* end() const { return at_.data() + size_; }
+
+ private:
+  std::array<u64, 5> at_{};
+  size_t size_ = 0;
+};
 
 enum class EptKind { kMapped, kViolation, kMisconfig };
 
@@ -21,7 +35,7 @@ struct EptResult {
   int level = 0;  // of the entry that ended the walk
   int memory_type = 0;
   u64* entry = nullptr;
-  std::vector<u64> tables;  // physical addresses of the tables walked
+  EptTables tables;
 };
 
 // Walks for the page of `gpa` from the tables that `eptp` names, without setting flags.

@@ -40,6 +40,35 @@ std::map<u64, FakeHost::Area>::iterator FakeHost::FindArea(u64 page) {
   return page - it->first < it->second.npages ? it : areas_.end();
 }
 
+FakeHost::Page& FakeHost::PageSlot(u64 page) {
+  auto& block = blocks_[page / kBlockPages];
+  if (!block) block = std::make_unique<Block>();
+  return (*block)[page % kBlockPages];
+}
+
+FakeHost::Page* FakeHost::FindPage(u64 page) {
+  auto it = blocks_.find(page / kBlockPages);
+  if (it == blocks_.end()) return nullptr;
+  Page& found = (*it->second)[page % kBlockPages];
+  return found.pfn ? &found : nullptr;
+}
+
+template <typename Visit>
+void FakeHost::ForEachPage(u64 first, u64 last, const Visit& visit) {
+  for (u64 page = first; page < last;) {
+    const u64 end = std::min(last, (page / kBlockPages + 1) * kBlockPages);
+    auto it = blocks_.find(page / kBlockPages);
+    if (it == blocks_.end()) {
+      page = end;
+      continue;
+    }
+    for (; page < end; page++) {
+      Page& found = (*it->second)[page % kBlockPages];
+      if (found.pfn) visit(page, found);
+    }
+  }
+}
+
 void FakeHost::MakeChunk(u64 pfn) {
   auto& chunk = chunks_[(pfn - kFirstPfn) / kChunkFrames];
   if (!chunk.load()) chunk = new Frame[kChunkFrames]();
@@ -63,10 +92,11 @@ void FakeHost::FaultIn(u64 page, const Area& area, u64 area_start) {
     const u64 count = u64{1} << (9 * (level - 1));
     const u64 base = page / count * count;
     if (base < area_start || base + count > area_start + area.npages) continue;
-    auto it = pages_.lower_bound(base);
-    if (it != pages_.end() && it->first < base + count) continue;
+    bool taken = false;
+    ForEachPage(base, base + count, [&](u64, Page&) { taken = true; });
+    if (taken) continue;
     const u64 pfn = NewFrames(count);
-    for (u64 i = 0; i < count; i++) pages_[base + i] = {pfn + i, area.writable, level};
+    for (u64 i = 0; i < count; i++) PageSlot(base + i) = {pfn + i, area.writable, level};
     return;
   }
 }
@@ -78,18 +108,18 @@ int FakeHost::Get(u64 hva, bool write, vlm_host_page* out) {
     if (auto bad = poisoned_.find(page); bad != poisoned_.end()) return bad->second;
     auto area = FindArea(page);
     if (area == areas_.end() || (write && !area->second.writable)) return -EFAULT;
-    auto it = pages_.find(page);
-    if (it == pages_.end()) {
+    Page* found = FindPage(page);
+    if (!found) {
       FaultIn(page, area->second, area->first);
-      it = pages_.find(page);
+      found = FindPage(page);
     }
-    if (write && !it->second.writable) {
+    if (write && !found->writable) {
       guard.unlock();
       CopyOnWrite(page);
       continue;
     }
-    out->pfn = it->second.pfn;
-    out->writable = it->second.writable;
+    out->pfn = found->pfn;
+    out->writable = found->writable;
     out->device = area->second.device;
     out->ref = nullptr;
     if (!out->device) {
@@ -110,22 +140,22 @@ void FakeHost::Put(vlm_host_page* host, bool dirty) {
 
 int FakeHost::LevelOf(u64 hva) {
   std::lock_guard guard(lock_);
-  auto it = pages_.find(hva >> 12);
-  return it == pages_.end() ? 1 : it->second.level;
+  const Page* found = FindPage(hva >> 12);
+  return found ? found->level : 1;
 }
 
 u64 FakeHost::PfnAt(u64 hva) {
   std::lock_guard guard(lock_);
-  auto it = pages_.find(hva >> 12);
-  return it == pages_.end() ? 0 : it->second.pfn;
+  const Page* found = FindPage(hva >> 12);
+  return found ? found->pfn : 0;
 }
 
 // The kernel splits a huge page before it changes a part, and tells about all of it.
 std::pair<u64, u64> FakeHost::WithWholeHugePages(u64 first, u64 last) {
   auto widen = [&](u64 page) {
-    auto it = pages_.find(page);
-    if (it == pages_.end()) return;
-    const u64 count = u64{1} << (9 * (it->second.level - 1));
+    const Page* found = FindPage(page);
+    if (!found) return;
+    const u64 count = u64{1} << (9 * (found->level - 1));
     first = std::min(first, page / count * count);
     last = std::max(last, page / count * count + count);
   };
@@ -138,19 +168,15 @@ std::pair<u64, u64> FakeHost::WithWholeHugePages(u64 first, u64 last) {
 // A huge page that loses a part is small from then on.
 void FakeHost::Forget(u64 first, u64 last) {
   SplitAround(first, last);
-  for (auto it = pages_.lower_bound(first); it != pages_.end() && it->first < last;) {
-    FrameOf(it->second.pfn) = kFreed;
-    it = pages_.erase(it);
-  }
+  ForEachPage(first, last, [&](u64, Page& page) {
+    FrameOf(page.pfn) = kFreed;
+    page.pfn = 0;
+  });
 }
 
 void FakeHost::SplitAround(u64 first, u64 last) {
-  const u64 begin = first >> 18 << 18, end = ((last - 1) >> 18 << 18) + (1 << 18);
-  for (auto it = pages_.lower_bound(begin); it != pages_.end() && it->first < end; ++it) {
-    const u64 count = u64{1} << (9 * (it->second.level - 1));
-    const u64 start = it->first / count * count;
-    if (start < last && start + count > first) it->second.level = 1;
-  }
+  const std::pair<u64, u64> whole = WithWholeHugePages(first, last);
+  ForEachPage(whole.first, whole.second, [](u64, Page& page) { page.level = 1; });
 }
 
 void FakeHost::Notify(u64 hva_page, u64 npages, const std::function<void()>& change) {
@@ -202,24 +228,24 @@ void FakeHost::Protect(u64 hva_page, u64 npages) {
   Notify(hva_page, npages, [&] {
     SplitAround(hva_page, hva_page + npages);
     for (u64 i = 0; i < npages; i++) {
-      auto it = pages_.find(hva_page + i);
-      if (it == pages_.end()) continue;
-      it->second.writable = false;
-      it->second.level = 1;
+      Page* found = FindPage(hva_page + i);
+      if (!found) continue;
+      found->writable = false;
+      found->level = 1;
     }
   });
 }
 
 void FakeHost::CopyOnWrite(u64 page) {
   Notify(page, 1, [&] {
-    auto it = pages_.find(page);
-    if (it == pages_.end() || it->second.writable) return;
+    Page* found = FindPage(page);
+    if (!found || found->writable) return;
     const u64 fresh = NewFrames(1);
-    auto data = data_.find(it->second.pfn);
+    auto data = data_.find(found->pfn);
     if (data != data_.end())
       data_[fresh] = std::make_unique<std::array<uint8_t, 4096>>(*data->second);
-    FrameOf(it->second.pfn) = kFreed;
-    it->second = {fresh, true, 1};
+    FrameOf(found->pfn) = kFreed;
+    *found = {fresh, true, 1};
   });
 }
 

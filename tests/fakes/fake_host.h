@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <unordered_map>
 #include <vector>
 
 #include <linux/types.h>
@@ -72,11 +73,19 @@ class FakeHost {
     bool device;
   };
   struct Page {
-    u64 pfn;
+    u64 pfn;  // 0: nothing there
     bool writable;
     int level;
   };
+  static constexpr u64 kBlockPages = 512;
+  using Block = std::array<Page, kBlockPages>;
 
+  // nullptr when nothing is there.
+  Page* FindPage(u64 page);
+  Page& PageSlot(u64 page);
+  // Calls `visit` for every page that is there.
+  template <typename Visit>
+  void ForEachPage(u64 first, u64 last, const Visit& visit);
   std::map<u64, Area>::iterator FindArea(u64 page);
   void MakeChunk(u64 pfn);
   u64 NewFrames(u64 count);
@@ -93,7 +102,7 @@ class FakeHost {
   vlm_mmu* mmu_ = nullptr;
   std::mutex lock_;
   std::map<u64, Area> areas_;
-  std::map<u64, Page> pages_;
+  std::unordered_map<u64, std::unique_ptr<Block>> blocks_;  // by page number / kBlockPages
   std::map<u64, int> poisoned_;
   // By frame number, in chunks made as frames are handed out; read without the lock.
   using Frame = std::atomic<uint8_t>;

@@ -94,27 +94,28 @@ FakeVcpu::Entry FakeVcpu::TryInGuest(u64 gpa, uint32_t access) {
   if (reload_) return Entry::kReload;
 
   const bool write = access & VLM_ACCESS_WRITE, exec = access & VLM_ACCESS_EXEC;
-  auto it = tlb_.find(gpa >> 12);
+  auto it = std::find_if(tlb_.begin(), tlb_.end(),
+                         [&](const TlbEntry& e) { return e.page == gpa >> 12; });
   if (it != tlb_.end()) {
-    const TlbEntry& e = it->second;
-    const bool allowed = write ? e.w && e.dirty : exec ? e.x : e.r;
+    const bool allowed = write ? it->w && it->dirty : exec ? it->x : it->r;
     if (!allowed) tlb_.erase(it), it = tlb_.end();
   }
   if (it == tlb_.end()) {
-    // Bounded as a real one is; and the judges look at every entry often.
-    if (tlb_.size() >= kTlbEntries) tlb_.erase(tlb_.begin());
     EptResult walk = EptAccess(loaded_eptp_, gpa, write, exec);
     if (walk.kind == EptKind::kViolation) return Entry::kViolation;
     if (walk.kind == EptKind::kMisconfig) return Entry::kMisconfig;
     const bool keeps_dirty = !(loaded_eptp_ & 64);
-    it = tlb_.insert_or_assign(gpa >> 12,
-                               TlbEntry{walk.pfn, walk.r, walk.w, walk.x, keeps_dirty || walk.dirty,
-                                        std::move(walk.tables)})
-             .first;
+    // Bounded as a real one is; and the judges look at every entry often.
+    if (tlb_.size() < kTlbEntries) {
+      it = tlb_.emplace(tlb_.end());
+    } else {
+      it = tlb_.begin() + static_cast<ptrdiff_t>(tlb_victim_++ % kTlbEntries);
+    }
+    *it = {gpa >> 12, walk.pfn, walk.r, walk.w, walk.x, keeps_dirty || walk.dirty, walk.tables};
   }
-  if (machine_->host().IsFree(it->second.pfn))
+  if (machine_->host().IsFree(it->pfn))
     shim_violation("G1", "a vCPU uses a frame that the host took back");
-  last_pfn_ = it->second.pfn;
+  last_pfn_ = it->pfn;
   return Entry::kHit;
 }
 
@@ -123,8 +124,21 @@ vlm_fault_result FakeVcpu::Fault(u64 gpa, uint32_t access) {
   return vlm_mmu_fault(&mv_, gpa, access);
 }
 
-Outcome FakeVcpu::Access(u64 gpa, uint32_t access) {
-  for (int tries = 0; tries < 1000; tries++) {
+void FakeVcpu::Unload() {
+  {
+    std::lock_guard guard(guest_);
+    reload_ = true;
+  }
+  vlm_mmu_unload(&mv_);
+}
+
+void FakeVcpu::SetAddressSpace(uint8_t as_id) {
+  Unload();
+  mv_.as_id = as_id;
+}
+
+Outcome FakeVcpu::Access(u64 gpa, uint32_t access, int tries) {
+  for (int n = 0; n < tries; n++) {
     vlm_fault_result res = VLM_FAULT_RETRY;
     switch (TryInGuest(gpa, access)) {
       case Entry::kHit:
@@ -145,7 +159,7 @@ Outcome FakeVcpu::Access(u64 gpa, uint32_t access) {
     }
     if (res == VLM_FAULT_EMULATE) return Outcome::kMmio;
     if (res == VLM_FAULT_ERROR) return Outcome::kError;
-    if (res == VLM_FAULT_RETRY && tries > 10) shim_wait();
+    if (res == VLM_FAULT_RETRY && n > 10) shim_wait();
   }
   return Outcome::kStuck;
 }
@@ -238,7 +252,10 @@ bool FakeMachine::BreakWanted() {
 }
 
 void FakeMachine::OnUnlock(const void* lock) {
-  if (current_machine && lock == &current_machine->mmu()->lock) current_machine->CheckTlbs();
+  if (!current_machine || lock != &current_machine->mmu()->lock) return;
+  // A TLB is filled from the tables as they are: without a loss since, the last verdict stands.
+  if (current_machine->translation_lost_.exchange(false, std::memory_order_relaxed))
+    current_machine->CheckTlbs();
 }
 
 bool FakeMachine::TlbUses(u64 table_pa) {
@@ -246,7 +263,7 @@ bool FakeMachine::TlbUses(u64 table_pa) {
     std::lock_guard guard(v->guest_);
     // A vCPU that was told to reload drops all before it runs again.
     if (v->reload_ || v->reloading_) continue;
-    for (auto& [page, e] : v->tlb_)
+    for (auto& e : v->tlb_)
       if (std::find(e.tables.begin(), e.tables.end(), table_pa) != e.tables.end()) return true;
   }
   return false;
@@ -256,13 +273,14 @@ void FakeMachine::CheckTlbs() {
   for (auto& v : vcpus_) {
     std::lock_guard guard(v->guest_);
     if (v->reload_ || v->reloading_) continue;
-    for (auto& [page, e] : v->tlb_) {
-      EptResult walk = EptWalk(v->loaded_eptp_, page << 12);
-      const std::string where = "gfn " + std::to_string(page);
+    for (auto& e : v->tlb_) {
+      EptResult walk = EptWalk(v->loaded_eptp_, e.page << 12);
       if (walk.kind != EptKind::kMapped || walk.pfn != e.pfn)
-        Violation("G6", "lock dropped with a stale translation in a TLB, " + where);
+        Violation("G6",
+                  "lock dropped with a stale translation in a TLB, gfn " + std::to_string(e.page));
       if ((e.w && !walk.w) || (e.r && !walk.r) || (e.x && !walk.x))
-        Violation("G6", "lock dropped with a stale permission in a TLB, " + where);
+        Violation("G6",
+                  "lock dropped with a stale permission in a TLB, gfn " + std::to_string(e.page));
     }
   }
 }

@@ -59,8 +59,8 @@ class FakeVcpu {
   explicit FakeVcpu(FakeMachine* machine);
   ~FakeVcpu();
 
-  // The guest accesses the byte at `gpa`, with as many exits as it takes.
-  Outcome Access(u64 gpa, uint32_t access);
+  // The guest accesses the byte at `gpa`, with as many exits as it takes, but no more than `tries`.
+  Outcome Access(u64 gpa, uint32_t access, int tries = 1000);
   Outcome Read(u64 gpa) { return Access(gpa, VLM_ACCESS_READ); }
   Outcome Write(u64 gpa) { return Access(gpa, VLM_ACCESS_WRITE); }
   Outcome Exec(u64 gpa) { return Access(gpa, VLM_ACCESS_EXEC); }
@@ -68,6 +68,10 @@ class FakeVcpu {
   vlm_fault_result Fault(u64 gpa, uint32_t access);
   // What the vCPU does before entry. False when out of memory.
   bool Reload();
+  // Drops the root; the guest cannot run before the next Reload().
+  void Unload();
+  // Enters (1) or leaves (0) system-management mode.
+  void SetAddressSpace(uint8_t as_id);
 
   // Frame of the last access that was done.
   u64 last_pfn() const { return last_pfn_; }
@@ -79,9 +83,10 @@ class FakeVcpu {
  private:
   friend class FakeMachine;
   struct TlbEntry {
+    u64 page;
     u64 pfn;
     bool r, w, x, dirty;
-    std::vector<u64> tables;
+    EptTables tables;
   };
   enum class Entry { kHit, kViolation, kMisconfig, kReload };
 
@@ -92,7 +97,8 @@ class FakeVcpu {
   vlm_mmu_vcpu mv_{};
   // Held while the vCPU runs guest code: whoever takes it has waited for the vCPU to leave.
   std::mutex guest_;
-  std::map<u64, TlbEntry> tlb_;
+  std::vector<TlbEntry> tlb_;
+  size_t tlb_victim_ = 0;
   bool reload_ = true;      // requested: drops all translations before the guest runs again
   bool reloading_ = false;  // the request was taken and is being served
   u64 loaded_eptp_ = 0;
@@ -125,6 +131,8 @@ class FakeMachine {
 
   FakeVcpu& AddVcpu();
   FakeVcpu& vcpu(size_t i) { return *vcpus_[i]; }
+  // Destroys a vCPU and makes a new one in its place.
+  void ReplaceVcpu(size_t i) { vcpus_[i] = std::make_unique<FakeVcpu>(this); }
 
   // KVM_SET_USER_MEMORY_REGION; pages and frame numbers, 0 pages delete.
   int SetSlot(uint32_t slot, u64 gfn, u64 npages, u64 hva_page, uint32_t flags = 0);
@@ -137,6 +145,8 @@ class FakeMachine {
   void CheckTables();
   // Compares every TLB with the tables.
   void CheckTlbs();
+  // An entry lost its frame or a permission: only then can a TLB have become stale.
+  void NoteTranslationLost() { translation_lost_.store(true, std::memory_order_relaxed); }
   // The number of present leaves, counted by walking.
   u64 CountLeaves();
   // True if a vCPU's TLB was filled through the table.
@@ -177,6 +187,7 @@ class FakeMachine {
   std::mutex slots_lock_;
   std::vector<std::unique_ptr<FakeVcpu>> vcpus_;
   std::atomic<uint32_t> random_{1};
+  std::atomic<bool> translation_lost_{true};
 };
 
 }  // namespace fakes

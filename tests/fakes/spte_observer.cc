@@ -107,6 +107,12 @@ void TrackLinks(const Store& s) {
   }
 }
 
+// True if a translation read before the store may be more than the tables grant after it.
+bool LosesTranslation(const Store& s) {
+  constexpr u64 kRights = kR | kW | kX;
+  return (s.old & kRights & ~s.val) || ((s.old & kRights) && ((s.old ^ s.val) & kAddress));
+}
+
 bool HoldsMmuLock(shim_held mode) {
   return shim_is_held(&FakeMachine::Current()->mmu()->lock, mode);
 }
@@ -124,6 +130,7 @@ extern "C" void vlm_spte_observe(u64* sptep, u64 old, u64 val, vlm_store_kind ki
 
   if (!HoldsMmuLock(SHIM_HELD_ANY)) Bad("LOCK", s, "store without the mmu lock");
   CheckValue(s);
+  if (LosesTranslation(s)) FakeMachine::Current()->NoteTranslationLost();
   switch (kind) {
     case VLM_STORE_FILL:
       if (info.seen) Bad("G3", s, "a linked table is filled");

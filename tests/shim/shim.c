@@ -10,9 +10,13 @@
 #include <string.h>
 #include <unistd.h>
 
+void (*shim_on_violation)(void);
+
 void shim_violation(const char *rule, const char *detail)
 {
 	fprintf(stderr, "VIOLATION %s: %s\n", rule, detail);
+	if (shim_on_violation)
+		shim_on_violation();
 	fflush(NULL);
 	abort();
 }

@@ -17,6 +17,9 @@ struct rcu_head;
 /* Print "VIOLATION rule: detail" and abort. */
 __attribute__((__noreturn__)) void shim_violation(const char *rule, const char *detail);
 
+/* Called before that, to say how to repeat the test; NULL for none. */
+extern void (*shim_on_violation)(void);
+
 /* Lock sets. */
 enum shim_held {
 	SHIM_HELD_ANY,
