@@ -5,6 +5,7 @@
 #   make run [GUEST=6.12] [KERNEL=6.12] [PARAM="ept=0"]   a Debian guest on vellum.ko in the test machine
 #   make test          lint, unit tests, selftests in the test machine
 #   make unit          unit tests in user space, under ASan+UBSan and under TSan
+#   make soak          random operations on the MMU under ASan+UBSan, for SOAK=600 seconds
 #   make selftest      the list of selftests in the test machine
 #   make lint          style and layering; make format rewrites the C++ files
 #   make kmod          vellum.ko for every supported kernel, into build/<release>/
@@ -25,6 +26,8 @@ KERNEL ?= 6.1
 GUEST ?= 6.1
 PARAM ?=
 JOBS ?= 2
+# Seconds of random operations, while the selftests run.
+SOAK ?= 600
 
 # All from bookworm main, updates, security.
 PACKAGES := \
@@ -72,7 +75,7 @@ RUN := $(MACHINE)/run.py
 KERNELS_PY := python3 $(MACHINE)/kernels.py
 PARAMS := $(foreach word,$(PARAM),--param $(word))
 
-.PHONY: all run test unit selftest bench lint format debug kmod kmod-one kmod-part vmm asan tsan install clean packages lint-packages
+.PHONY: all run test unit soak selftest bench lint format debug kmod kmod-one kmod-part vmm asan tsan install clean packages lint-packages
 
 all: kmod vmm
 
@@ -186,6 +189,11 @@ unit: asan tsan
 	$(call ctest,host)
 	$(call ctest,tsan)
 
+SOAK_RUN = nice -n 19 build/host/tests/mmu/mmu_soak --seconds $(SOAK)
+
+soak: asan
+	@$(SOAK_RUN)
+
 # --- checks ---------------------------------------------------------------------------------------------------------
 
 # C headers, of the shim and of the guest's PID 1, are in the kernel's style.
@@ -207,7 +215,12 @@ selftest: kmod vmm
 	@python3 $(MACHINE)/test_boot.py
 	@python3 selftests/run_list.py
 
-test: lint unit selftest
+# The random operations take what the selftests leave of the processors, and are heard of only when they fail.
+test: lint unit
+	@log=build/soak.log; $(SOAK_RUN) >$$log 2>&1 & soak=$$!; trap 'kill $$soak 2>/dev/null || true' EXIT; \
+	$(MAKE) selftest; \
+	wait $$soak || { cat $$log >&2; echo "make: random operations on the MMU failed; log: $$log" >&2; exit 1; }; \
+	echo "soak: $$(grep -m1 'machines, seeds' $$log)"
 
 # --- the machine ----------------------------------------------------------------------------------------------------
 
