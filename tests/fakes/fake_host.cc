@@ -199,6 +199,7 @@ void FakeHost::Notify(u64 hva_page, u64 npages, const std::function<void()>& cha
       std::lock_guard guard(lock_);
       done = WithWholeHugePages(told.first, told.second) == told;
       if (done) change();
+      if (done && after_change) after_change();
     }
     SlotsReader reader(machine);
     vlm_notifier_end(mmu_, start, end);

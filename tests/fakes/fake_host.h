@@ -64,6 +64,8 @@ class FakeHost {
   std::function<void()> after_lookup;
   // Called between begin and end of an invalidation, before the mapping changes.
   std::function<void()> in_invalidation;
+  // Called after the mapping changed, before the end of the invalidation, under the host's lock.
+  std::function<void()> after_change;
 
  private:
   struct Area {

@@ -15,8 +15,6 @@ FakeMachine* current_machine = nullptr;
 
 constexpr size_t kTlbEntries = 16;
 
-thread_local int slots_depth = 0;
-
 [[noreturn]] void Violation(const char* rule, const std::string& detail) {
   shim_violation(rule, detail.c_str());
 }
@@ -26,7 +24,8 @@ thread_local int slots_depth = 0;
 // --- memslot read sections ---
 
 int SlotsGate::Enter() {
-  slots_depth++;
+  ++*shim_slots_depth();
+  shim_point(SHIM_STEP, this);
   for (;;) {
     const int index = index_.load();
     readers_[index]++;
@@ -37,16 +36,18 @@ int SlotsGate::Enter() {
 }
 
 void SlotsGate::Leave(int index) {
-  slots_depth--;
+  --*shim_slots_depth();
   readers_[index]--;
+  shim_point(SHIM_STEP, this);
 }
 
 void SlotsGate::Sync() {
   shim_assert_may_sleep("slots_sync");
-  if (slots_depth) shim_violation("SRCU", "waits for its own read section");
+  if (*shim_slots_depth()) shim_violation("SRCU", "waits for its own read section");
   std::lock_guard guard(sync_);
   const int old = index_.load();
   index_ = !old;
+  shim_point(SHIM_STEP, this);
   while (readers_[old].load()) shim_wait();
 }
 
@@ -90,6 +91,7 @@ bool FakeVcpu::Reload() {
 }
 
 FakeVcpu::Entry FakeVcpu::TryInGuest(u64 gpa, uint32_t access) {
+  shim_point(SHIM_STEP, this);
   std::lock_guard guard(guest_);
   if (reload_) return Entry::kReload;
 
@@ -159,7 +161,8 @@ Outcome FakeVcpu::Access(u64 gpa, uint32_t access, int tries) {
     }
     if (res == VLM_FAULT_EMULATE) return Outcome::kMmio;
     if (res == VLM_FAULT_ERROR) return Outcome::kError;
-    if (res == VLM_FAULT_RETRY && n > 10) shim_wait();
+    // A scheduler has to be told that it takes another thread's step to get on.
+    if (res == VLM_FAULT_RETRY && (shim_scheduler || n > 10)) shim_wait();
   }
   return Outcome::kStuck;
 }
@@ -222,6 +225,7 @@ int FakeMachine::SetSlot(uint32_t slot, u64 gfn, u64 npages, u64 hva_page, uint3
 void FakeMachine::FlushAll() {
   flushes++;
   for (auto& v : vcpus_) {
+    shim_point(SHIM_STEP, v.get());
     std::lock_guard guard(v->guest_);
     v->FlushLocked();
   }
@@ -230,6 +234,7 @@ void FakeMachine::FlushAll() {
 void FakeMachine::ReloadAll() {
   reloads++;
   for (auto& v : vcpus_) {
+    shim_point(SHIM_STEP, v.get());
     std::lock_guard guard(v->guest_);
     v->reload_ = true;
   }
@@ -331,6 +336,22 @@ void FakeMachine::CheckStats() {
                            std::to_string(n[2]));
 }
 
+void FakeMachine::CheckNothingLeadsToFreeFrames() {
+  for (auto& v : vcpus_) {
+    std::lock_guard guard(v->guest_);
+    if (v->reload_ || v->reloading_) continue;
+    for (auto& e : v->tlb_)
+      if (host_.IsFree(e.pfn))
+        Violation("G1",
+                  "a TLB leads to a frame that the host took back, gfn " + std::to_string(e.page));
+  }
+  ForEachLeafOfMachine(mmu(), [&](vlm_mmu_page* root, u64 gfn, int, u64 e) {
+    if (!root->invalid && host_.IsFree((e & 0x000f'ffff'ffff'f000) >> 12))
+      Violation("G1",
+                "a leaf leads to a frame that the host took back, gfn " + std::to_string(gfn));
+  });
+}
+
 void FakeMachine::CheckTables() {
   CheckStats();
   ForEachLeafOfMachine(mmu(), [&](vlm_mmu_page* root, u64 gfn, int level, u64 e) {
@@ -376,6 +397,7 @@ void* vlm_platform_table_owner(const u64* table) { return TableArena::Get().Info
 
 int vlm_platform_host_get(vlm_mmu* mmu, unsigned long hva, bool write, vlm_host_page* out) {
   shim_assert_may_sleep("host_get");
+  shim_point(SHIM_STEP, nullptr);
   return FakeMachine::Of(mmu)->host().Get(hva, write, out);
 }
 void vlm_platform_host_put(vlm_host_page* host, bool dirty) {
@@ -404,6 +426,7 @@ void vlm_platform_kill(vlm_mmu* mmu, const char* why) {
 bool vlm_platform_break_wanted(vlm_mmu* mmu) { return FakeMachine::Of(mmu)->BreakWanted(); }
 void vlm_platform_resched(void) {
   shim_assert_may_sleep("resched");
+  shim_point(SHIM_STEP, nullptr);
   if (fakes::current_machine && fakes::current_machine->on_resched)
     fakes::current_machine->on_resched();
 }

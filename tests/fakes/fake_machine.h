@@ -22,6 +22,7 @@
 #include "ept_oracle.h"
 #include "fake_host.h"
 #include "kmod_mmu.h"
+#include "mutex.h"
 
 namespace fakes {
 
@@ -37,7 +38,7 @@ class SlotsGate {
  private:
   std::atomic<int> index_{0};
   std::atomic<int> readers_[2] = {0, 0};
-  std::mutex sync_;
+  Mutex sync_;
 };
 
 class SlotsReader {
@@ -127,7 +128,7 @@ class FakeMachine {
   vlm_mmu* mmu() { return &embedded_.mmu; }
   FakeHost& host() { return host_; }
   SlotsGate& gate() { return gate_; }
-  std::mutex& slots_lock() { return slots_lock_; }
+  Mutex& slots_lock() { return slots_lock_; }
 
   FakeVcpu& AddVcpu();
   FakeVcpu& vcpu(size_t i) { return *vcpus_[i]; }
@@ -147,6 +148,8 @@ class FakeMachine {
   void CheckTlbs();
   // An entry lost its frame or a permission: only then can a TLB have become stale.
   void NoteTranslationLost() { translation_lost_.store(true, std::memory_order_relaxed); }
+  // No TLB in use and no valid root may lead to a frame that the host took back.
+  void CheckNothingLeadsToFreeFrames();
   // The number of present leaves, counted by walking.
   u64 CountLeaves();
   // True if a vCPU's TLB was filled through the table.
@@ -184,7 +187,7 @@ class FakeMachine {
   MachineOptions options_;
   FakeHost host_;
   SlotsGate gate_;
-  std::mutex slots_lock_;
+  Mutex slots_lock_;
   std::vector<std::unique_ptr<FakeVcpu>> vcpus_;
   std::atomic<uint32_t> random_{1};
   std::atomic<bool> translation_lost_{true};

@@ -78,6 +78,9 @@ void CheckSplit(const Store& s) {
 // Stores that change what vCPUs see, in a table that is linked.
 void CheckTransition(const Store& s, vlm_store_kind kind) {
   const bool was = Present(s.old), is = Present(s.val);
+  if (Leaf(s.val, s.level) && FakeMachine::Current()->host().IsFree((s.val & kAddress) >> 12) &&
+      !__atomic_load_n(&RootOf(s.page)->invalid, __ATOMIC_RELAXED))
+    Bad("G1", s, "a leaf is written for a frame that the host took back");
   if (Leaf(s.old, s.level) && Leaf(s.val, s.level)) {
     if ((s.old ^ s.val) & kAddress) Bad("G3", s, "the frame of a present leaf changes");
   } else if (Leaf(s.old, s.level) && is) {
@@ -85,9 +88,11 @@ void CheckTransition(const Store& s, vlm_store_kind kind) {
   } else if (Nonleaf(s.old, s.level) && is) {
     Bad("G3", s, "a table is replaced without a freeze");
   }
+  if (Leaf(s.val, s.level) && !was && __atomic_load_n(&RootOf(s.page)->invalid, __ATOMIC_RELAXED))
+    Bad("R5", s, "a leaf is installed on an invalid root");
   if (kind == VLM_STORE_SHARED) {
     if (s.old == kFrozen) Bad("FREEZE", s, "an entry frozen by another thread is written");
-    if (was && !s.val && !READ_ONCE(RootOf(s.page)->invalid))
+    if (was && !s.val && !__atomic_load_n(&RootOf(s.page)->invalid, __ATOMIC_RELAXED))
       Bad("FREEZE", s, "a live entry is cleared without a freeze");
   }
   if (kind == VLM_STORE_OWNED && s.old != kFrozen) Bad("FREEZE", s, "unfreeze of a free entry");

@@ -92,6 +92,10 @@ u64 TableArena::PaOf(const u64* table) const { return kFirstPa + IndexOf(table) 
 
 bool TableArena::Contains(u64 pa) const { return pa >= kFirstPa && pa < kFirstPa + kTables * 4096; }
 
+bool TableArena::Holds(const void* p) const {
+  return static_cast<size_t>(static_cast<const char*>(p) - base_) < kTables * 4096;
+}
+
 u64* TableArena::VaOf(u64 pa) const {
   if (!Contains(pa)) shim_violation("TABLE", "an entry points outside of all tables");
   return reinterpret_cast<u64*>(base_ + (pa - kFirstPa) / 4096 * 4096);

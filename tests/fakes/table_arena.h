@@ -34,6 +34,8 @@ class TableArena {
   u64 PaOf(const u64* table) const;
   u64* VaOf(u64 pa) const;
   bool Contains(u64 pa) const;
+  // True if the address is one of an entry.
+  bool Holds(const void* p) const;
   Table& InfoOf(const u64* entry_or_table);
   // The table that holds the entry.
   u64* TableOf(const u64* entry) const;

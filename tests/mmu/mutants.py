@@ -4,9 +4,11 @@
 
   mutants.py list                       names, one a line
   mutants.py make NAME SOURCES OUT      copy the folder SOURCES to OUT with the bug of that name
-  mutants.py check NAME PROGRAM         run the test that must catch it; 0 if it does, for the right reason
+  mutants.py check NAME PROGRAM         run the tests that must catch it; 0 if they do, for the right reason
   mutants.py random FOLDER [NAME...]    how many random operations it takes to find them, all that RANDOM_FINDS names
                                         by default, with the programs in FOLDER; 0 if they are found
+
+After list and check, without-races leaves out the tests of races, which a program for TSan does not have.
 """
 
 import os
@@ -18,19 +20,43 @@ import sys
 
 
 class Mutant:
-    def __init__(self, what, edits, tests, caught_by):
-        self.what, self.edits, self.tests, self.caught_by = what, edits, tests, caught_by
+    """`tests` and each race must catch it by themselves; races are pairs of a test and what it says."""
+
+    def __init__(self, what, edits, tests=None, caught_by=None, races=()):
+        self.what, self.edits = what, edits
+        self.races = list(races)
+        self.tests = [(tests, caught_by)] if tests else []
 
 
 MUTANTS = {
     "notifier_retry": Mutant(
         "the fault path does not ask whether the host took the page back meanwhile",
         [("fault.c", "mv->root->invalid || vlm_notifier_must_retry(mmu, seq, f->hva)", "mv->root->invalid")],
-        "FaultTest.InvalidationBetweenLookupAndInstallRetries", "VIOLATION G1"),
+        "FaultTest.InvalidationBetweenLookupAndInstallRetries", "VIOLATION G1",
+        races=[("FaultRace.NotifierBeginAndEnd", "VIOLATION G1")]),
+    "notifier_no_in_progress": Mutant(
+        "only invalidations that ended are looked at, not those in progress",
+        [("notifier.h", "if (n->in_progress && hva >= n->start && hva < n->end)", "if (false)")],
+        races=[("FaultRace.NotifierBeginAndEnd", "VIOLATION G1")]),
+    "notifier_snapshot_late": Mutant(
+        "the sequence is read after the host page was resolved",
+        [("fault.c", "	seq = vlm_notifier_snapshot(mmu);\n	err = vlm_platform_host_get",
+          "	err = vlm_platform_host_get"),
+         ("fault.c", "	vlm_tdp_begin(&op, mmu, VLM_LOCK_SHARED, VLM_NEVER_YIELD);\n	if (mv->root->invalid || ",
+          "	seq = vlm_notifier_snapshot(mmu);\n"
+          "	vlm_tdp_begin(&op, mmu, VLM_LOCK_SHARED, VLM_NEVER_YIELD);\n	if (mv->root->invalid || ")],
+        races=[("FaultRace.NotifierBeginAndEnd", "VIOLATION G1")]),
+    "compare_then_store": Mutant(
+        "an entry is compared and then written, in two steps",
+        [("spte_store.h", "	if (!try_cmpxchg64(sptep, old, val))\n		return false;\n",
+          "	u64 now = READ_ONCE(*sptep);\n	if (now != *old) {\n		*old = now;\n		return false;\n	}\n"
+          "	WRITE_ONCE(*sptep, val);\n")],
+        races=[("FaultRace.SameFrameAndTables", "VIOLATION")]),
     "notifier_no_sequence": Mutant(
         "only invalidations in progress are looked at, not those that ended",
         [("notifier.h", "return READ_ONCE(n->seq) != seq;", "return false;")],
-        "FaultTest.InvalidationBetweenLookupAndInstallRetries", "VIOLATION G1"),
+        "FaultTest.InvalidationBetweenLookupAndInstallRetries", "VIOLATION G1",
+        races=[("FaultRace.NotifierBeginAndEnd", "VIOLATION G1")]),
     "notifier_skips_invalid_roots": Mutant(
         "the notifier passes over roots that wait for their zapper",
         [("notifier.c", "vlm_for_each_root(op->mmu, root, VLM_ROOTS_ALL)",
@@ -70,7 +96,8 @@ MUTANTS = {
     "fault_on_obsolete_root": Mutant(
         "a fault installs into a root that was invalidated",
         [("fault.c", "mv->root->invalid || vlm_notifier_must_retry", "vlm_notifier_must_retry")],
-        "ZapTest.FaultOnAnObsoleteRootInstallsNothing", "Expected equality"),
+        "ZapTest.FaultOnAnObsoleteRootInstallsNothing", "VIOLATION R5",
+        races=[("FaultRace.CutOffAndReload", "VIOLATION R5")]),
     "root_without_mmu_reference": Mutant(
         "a root is born with its creator's reference only",
         [("root.c", "refcount_set(&made->refs, 2);", "refcount_set(&made->refs, 1);")],
@@ -123,19 +150,23 @@ def run_until_noticed(program, tests):
     return run
 
 
-def check(name, program):
+def check(name, program, with_races):
     mutant = MUTANTS[name]
-    run = run_until_noticed(program, mutant.tests)
-    if "Running 0 tests" in run.stdout:
-        print(f"{name}: there is no test {mutant.tests}")
-        return 1
-    if run.returncode == 0:
-        print(f"{name}: not noticed by {mutant.tests}: {mutant.what}")
-        return 1
-    if mutant.caught_by not in run.stdout:
-        print(run.stdout)
-        print(f"{name}: {mutant.tests} failed, but not with {mutant.caught_by!r}")
-        return 1
+    for tests, caught_by in mutant.tests + (mutant.races if with_races else []):
+        run = run_until_noticed(program, tests)
+        if "Running 0 tests" in run.stdout:
+            print(f"{name}: there is no test {tests}")
+            return 1
+        if run.returncode == 0:
+            print(run.stdout)
+            print(f"{name}: not noticed by {tests}: {mutant.what}")
+            return 1
+        if caught_by not in run.stdout:
+            print(run.stdout)
+            print(f"{name}: {tests} failed, but not with {caught_by!r}")
+            return 1
+        repeat = [line for line in run.stdout.splitlines() if line.startswith("REPEAT")]
+        print(f"{name}: {tests}: {caught_by}", *repeat)
     return 0
 
 
@@ -171,10 +202,14 @@ def main():
     match sys.argv[1:]:
         case ["list"]:
             print("\n".join(MUTANTS))
+        case ["list", "without-races"]:
+            print("\n".join(name for name, mutant in MUTANTS.items() if mutant.tests))
         case ["make", name, sources, out]:
             make(name, sources, out)
         case ["check", name, program]:
-            sys.exit(check(name, program))
+            sys.exit(check(name, program, True))
+        case ["check", name, program, "without-races"]:
+            sys.exit(check(name, program, False))
         case ["random", folder, *names]:
             sys.exit(check_random(folder, names or RANDOM_FINDS))
         case _:

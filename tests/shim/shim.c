@@ -5,11 +5,13 @@
 #include <linux/slab.h>
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+const struct shim_scheduler_ops *shim_scheduler;
 void (*shim_on_violation)(void);
 
 void shim_violation(const char *rule, const char *detail)
@@ -21,35 +23,74 @@ void shim_violation(const char *rule, const char *detail)
 	abort();
 }
 
-/* --- lock sets --- */
+/* --- threads --- */
 
 #define MAX_HELD 8
 
-static _Thread_local struct {
-	const void *lock;
-	enum shim_held mode;
-} held[MAX_HELD];
-static _Thread_local int nheld;
+/* What belongs to one thread, the host's or a scheduler's. */
+struct shim_thread {
+	struct {
+		const void *lock;
+		enum shim_held mode;
+	} held[MAX_HELD];
+	int nheld;
+	struct reader *reader;
+	int nesting;
+	int slots_depth;
+};
+
+static _Thread_local struct shim_thread own;
+static _Thread_local struct shim_thread *chosen;
+
+static struct shim_thread *me(void)
+{
+	return chosen ? chosen : &own;
+}
+
+struct shim_thread *shim_thread_new(void)
+{
+	return calloc(1, sizeof(struct shim_thread));
+}
+
+void shim_thread_free(struct shim_thread *thread)
+{
+	free(thread);
+}
+
+void shim_thread_use(struct shim_thread *thread)
+{
+	chosen = thread;
+}
+
+int *shim_slots_depth(void)
+{
+	return &me()->slots_depth;
+}
+
+/* --- lock sets --- */
 
 void (*shim_on_unlock)(const void *lock);
 
 void shim_lock_taken(const void *lock, enum shim_held mode)
 {
-	if (nheld == MAX_HELD)
+	struct shim_thread *t = me();
+
+	if (t->nheld == MAX_HELD)
 		shim_violation("LOCK", "too many locks held");
-	held[nheld].lock = lock;
-	held[nheld++].mode = mode;
+	t->held[t->nheld].lock = lock;
+	t->held[t->nheld++].mode = mode;
 }
 
 void shim_lock_dropped(const void *lock)
 {
+	struct shim_thread *t = me();
 	int i;
 
 	if (shim_on_unlock)
 		shim_on_unlock(lock);
-	for (i = nheld - 1; i >= 0; i--) {
-		if (held[i].lock == lock) {
-			held[i] = held[--nheld];
+	for (i = t->nheld - 1; i >= 0; i--) {
+		if (t->held[i].lock == lock) {
+			t->held[i] = t->held[--t->nheld];
 			return;
 		}
 	}
@@ -58,10 +99,11 @@ void shim_lock_dropped(const void *lock)
 
 bool shim_is_held(const void *lock, enum shim_held mode)
 {
+	const struct shim_thread *t = me();
 	int i;
 
-	for (i = 0; i < nheld; i++)
-		if (held[i].lock == lock && (mode == SHIM_HELD_ANY || held[i].mode == mode))
+	for (i = 0; i < t->nheld; i++)
+		if (t->held[i].lock == lock && (mode == SHIM_HELD_ANY || t->held[i].mode == mode))
 			return true;
 	return false;
 }
@@ -90,8 +132,6 @@ static struct callback {
 } *callbacks;	/* newest first */
 static pthread_key_t reader_key;
 static pthread_once_t reader_once = PTHREAD_ONCE_INIT;
-static _Thread_local struct reader *self;
-static _Thread_local int nesting;
 
 static void reader_gone(void *r)
 {
@@ -105,10 +145,11 @@ static void make_key(void)
 
 static struct reader *reader_get(void)
 {
+	struct shim_thread *t = me();
 	struct reader *r;
 
-	if (self)
-		return self;
+	if (t->reader)
+		return t->reader;
 	pthread_once(&reader_once, make_key);
 	for (r = __atomic_load_n(&readers, __ATOMIC_ACQUIRE); r; r = r->next) {
 		int idle = 0;
@@ -125,8 +166,9 @@ static struct reader *reader_get(void)
 						    __ATOMIC_RELEASE, __ATOMIC_RELAXED))
 			;
 	}
-	pthread_setspecific(reader_key, r);
-	self = r;
+	if (t == &own)
+		pthread_setspecific(reader_key, r);
+	t->reader = r;
 	return r;
 }
 
@@ -134,22 +176,27 @@ void shim_rcu_read_lock(void)
 {
 	struct reader *r = reader_get();
 
-	if (nesting++)
+	shim_point(SHIM_RCU, NULL);
+	if (me()->nesting++)
 		return;
 	__atomic_store_n(&r->since, __atomic_load_n(&epoch, __ATOMIC_SEQ_CST), __ATOMIC_SEQ_CST);
 }
 
 void shim_rcu_read_unlock(void)
 {
-	if (nesting <= 0)
+	struct shim_thread *t = me();
+
+	if (t->nesting <= 0)
 		shim_violation("RCU", "read section left that was not entered");
-	if (!--nesting)
-		__atomic_store_n(&self->since, 0, __ATOMIC_SEQ_CST);
+	if (--t->nesting)
+		return;
+	__atomic_store_n(&t->reader->since, 0, __ATOMIC_SEQ_CST);
+	shim_point(SHIM_RCU, NULL);
 }
 
 void shim_rcu_assert_read(void)
 {
-	if (!nesting)
+	if (!me()->nesting)
 		shim_violation("RCU", "list walked outside of a read section");
 }
 
@@ -202,17 +249,62 @@ void shim_rcu_barrier(void)
 	}
 }
 
+void shim_rcu_poll(void)
+{
+	struct callback **at, *cb, *due = NULL;
+
+	if (!__atomic_load_n(&callbacks, __ATOMIC_RELAXED))
+		return;
+	pthread_mutex_lock(&callbacks_lock);
+	for (at = &callbacks; (cb = *at) != NULL;) {
+		if (shim_rcu_reader_since(cb->head->epoch)) {
+			at = &cb->next;
+			continue;
+		}
+		*at = cb->next;
+		cb->next = due;
+		due = cb;
+	}
+	pthread_mutex_unlock(&callbacks_lock);
+	for (; due; due = cb) {
+		cb = due->next;
+		due->head->func(due->head);
+		free(due);
+	}
+}
+
 void shim_assert_may_sleep(const char *where)
 {
-	if (nheld || nesting) {
-		fprintf(stderr, "in %s, %d locks, RCU nesting %d\n", where, nheld, nesting);
+	const struct shim_thread *t = me();
+
+	if (t->nheld || t->nesting) {
+		fprintf(stderr, "in %s, %d locks, RCU nesting %d\n", where, t->nheld, t->nesting);
 		shim_violation("SLEEP", "sleeping call in an atomic section");
 	}
 }
 
 void shim_wait(void)
 {
-	usleep(10);
+	if (shim_scheduler)
+		shim_scheduler->relax();
+	else
+		usleep(10);
+}
+
+void shim_relax(void)
+{
+	if (shim_scheduler)
+		shim_scheduler->relax();
+	else
+		sched_yield();
+}
+
+void shim_wait_for(const unsigned long *wakes, unsigned long seen)
+{
+	if (shim_scheduler)
+		shim_scheduler->wait(wakes, seen);
+	else
+		usleep(10);
 }
 
 /* --- allocator --- */

@@ -68,13 +68,17 @@ static inline void atomic_dec(atomic_t *v)
 	__atomic_fetch_sub(&v->counter, 1, __ATOMIC_RELAXED);
 }
 
-#define xchg(ptr, val) __atomic_exchange_n((ptr), (val), __ATOMIC_SEQ_CST)
+#define xchg(ptr, val)                                                               \
+	(shim_point(SHIM_WRITE, (ptr)), __atomic_exchange_n((ptr), (val), __ATOMIC_SEQ_CST))
 #define try_cmpxchg(ptr, oldp, val)                                                  \
-	__atomic_compare_exchange_n((ptr), (oldp), (val), false, __ATOMIC_SEQ_CST,   \
-				    __ATOMIC_ACQUIRE)
+	(shim_point(SHIM_WRITE, (ptr)),                                              \
+	 __atomic_compare_exchange_n((ptr), (oldp), (val), false, __ATOMIC_SEQ_CST,  \
+				     __ATOMIC_ACQUIRE))
 #define try_cmpxchg64(ptr, oldp, val) try_cmpxchg(ptr, oldp, val)
-#define smp_store_release(ptr, val) __atomic_store_n((ptr), (val), __ATOMIC_RELEASE)
-#define smp_load_acquire(ptr) __atomic_load_n((ptr), __ATOMIC_ACQUIRE)
+#define smp_store_release(ptr, val)                                                  \
+	(shim_point(SHIM_WRITE, (ptr)), __atomic_store_n((ptr), (val), __ATOMIC_RELEASE))
+#define smp_load_acquire(ptr)                                                        \
+	(shim_point(SHIM_READ, (ptr)), __atomic_load_n((ptr), __ATOMIC_ACQUIRE))
 
 /* x86 orders these by itself; only the compiler must be told. TSan has no fences. */
 #define barrier() __asm__ __volatile__("" : : : "memory")

@@ -4,6 +4,7 @@
 #define SHIM_LINUX_BITOPS_H
 
 #include <linux/types.h>
+#include <shim.h>
 
 #define BITS_PER_LONG 64
 
@@ -18,16 +19,19 @@
 
 static inline void set_bit(unsigned long nr, volatile unsigned long *addr)
 {
+	shim_point(SHIM_WRITE, addr);
 	__atomic_fetch_or(addr + nr / 64, 1UL << (nr % 64), __ATOMIC_RELAXED);
 }
 
 static inline void clear_bit(unsigned long nr, volatile unsigned long *addr)
 {
+	shim_point(SHIM_WRITE, addr);
 	__atomic_fetch_and(addr + nr / 64, ~(1UL << (nr % 64)), __ATOMIC_RELAXED);
 }
 
 static inline bool test_and_set_bit(unsigned long nr, volatile unsigned long *addr)
 {
+	shim_point(SHIM_WRITE, addr);
 	unsigned long old = __atomic_fetch_or(addr + nr / 64, 1UL << (nr % 64), __ATOMIC_SEQ_CST);
 
 	return (old >> (nr % 64)) & 1;
@@ -35,6 +39,7 @@ static inline bool test_and_set_bit(unsigned long nr, volatile unsigned long *ad
 
 static inline bool test_and_clear_bit(unsigned long nr, volatile unsigned long *addr)
 {
+	shim_point(SHIM_WRITE, addr);
 	unsigned long old =
 		__atomic_fetch_and(addr + nr / 64, ~(1UL << (nr % 64)), __ATOMIC_SEQ_CST);
 

@@ -3,8 +3,11 @@
 #ifndef SHIM_LINUX_COMPILER_H
 #define SHIM_LINUX_COMPILER_H
 
-#define READ_ONCE(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
-#define WRITE_ONCE(x, val) __atomic_store_n(&(x), (val), __ATOMIC_RELAXED)
+#include <shim.h>
+
+#define READ_ONCE(x) (shim_point(SHIM_READ, &(x)), __atomic_load_n(&(x), __ATOMIC_RELAXED))
+#define WRITE_ONCE(x, val)                                                           \
+	(shim_point(SHIM_WRITE, &(x)), __atomic_store_n(&(x), (val), __ATOMIC_RELAXED))
 
 #ifndef likely
 #define likely(x) __builtin_expect(!!(x), 1)

@@ -6,7 +6,7 @@
 #include <linux/compiler.h>
 #include <linux/types.h>
 
-#include <sched.h>
+#include <shim.h>
 
 #define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
@@ -15,7 +15,7 @@
 
 static inline void cpu_relax(void)
 {
-	sched_yield();
+	shim_relax();
 }
 
 #endif

@@ -46,7 +46,9 @@ static inline void list_add(struct list_head *entry, struct list_head *head)
 static inline void shim_list_unlink(struct list_head *entry)
 {
 	entry->next->prev = entry->prev;
-	WRITE_ONCE(entry->prev->next, entry->next);
+	shim_point(SHIM_WRITE, entry->prev);
+	/* Release: who comes to the successor this way must see what was stored in it. */
+	__atomic_store_n(&entry->prev->next, entry->next, __ATOMIC_RELEASE);
 }
 
 static inline void list_del(struct list_head *entry)

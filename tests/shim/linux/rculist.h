@@ -21,6 +21,7 @@ static inline void list_del_rcu(struct list_head *entry)
 static inline struct list_head *shim_list_next_rcu(const struct list_head *entry)
 {
 	shim_rcu_assert_read();
+	shim_point(SHIM_READ, entry);
 	return __atomic_load_n(&entry->next, __ATOMIC_ACQUIRE);
 }
 

@@ -23,9 +23,11 @@ struct rcu_head {
 #define rcu_read_unlock() shim_rcu_read_unlock()
 #define call_rcu(head, func) shim_call_rcu((head), (func))
 #define rcu_barrier() shim_rcu_barrier()
-#define rcu_dereference_check(p, cond) __atomic_load_n(&(p), __ATOMIC_ACQUIRE)
+#define rcu_dereference_check(p, cond)                                               \
+	(shim_point(SHIM_READ, &(p)), __atomic_load_n(&(p), __ATOMIC_ACQUIRE))
 #define rcu_dereference(p) rcu_dereference_check(p, true)
-#define rcu_assign_pointer(p, v) __atomic_store_n(&(p), (v), __ATOMIC_RELEASE)
+#define rcu_assign_pointer(p, v)                                                     \
+	(shim_point(SHIM_WRITE, &(p)), __atomic_store_n(&(p), (v), __ATOMIC_RELEASE))
 #define RCU_INIT_POINTER(p, v) __atomic_store_n(&(p), (v), __ATOMIC_RELAXED)
 
 #endif

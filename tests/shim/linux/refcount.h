@@ -22,8 +22,10 @@ static inline unsigned int refcount_read(const refcount_t *r)
 
 static inline bool refcount_inc_not_zero(refcount_t *r)
 {
-	int old = __atomic_load_n(&r->refs, __ATOMIC_RELAXED);
+	int old;
 
+	shim_point(SHIM_WRITE, r);
+	old = __atomic_load_n(&r->refs, __ATOMIC_RELAXED);
 	do {
 		if (!old)
 			return false;
@@ -42,8 +44,10 @@ static inline void refcount_inc(refcount_t *r)
 
 static inline bool refcount_dec_and_test(refcount_t *r)
 {
-	int old = __atomic_fetch_sub(&r->refs, 1, __ATOMIC_ACQ_REL);
+	int old;
 
+	shim_point(SHIM_WRITE, r);
+	old = __atomic_fetch_sub(&r->refs, 1, __ATOMIC_ACQ_REL);
 	if (old <= 0)
 		shim_violation("REF", "reference count fell below zero");
 	return old == 1;

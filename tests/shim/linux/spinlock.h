@@ -23,14 +23,20 @@ static inline void spin_lock_init(spinlock_t *lock)
 
 static inline void spin_lock(spinlock_t *lock)
 {
-	pthread_mutex_lock(&lock->m);
+	if (shim_scheduler)
+		shim_scheduler->lock(lock, SHIM_HELD_WRITE);
+	else
+		pthread_mutex_lock(&lock->m);
 	shim_lock_taken(lock, SHIM_HELD_WRITE);
 }
 
 static inline void spin_unlock(spinlock_t *lock)
 {
 	shim_lock_dropped(lock);
-	pthread_mutex_unlock(&lock->m);
+	if (shim_scheduler)
+		shim_scheduler->unlock(lock);
+	else
+		pthread_mutex_unlock(&lock->m);
 }
 
 static inline void rwlock_init(rwlock_t *lock)
@@ -46,26 +52,38 @@ static inline void rwlock_init(rwlock_t *lock)
 
 static inline void read_lock(rwlock_t *lock)
 {
-	pthread_rwlock_rdlock(&lock->l);
+	if (shim_scheduler)
+		shim_scheduler->lock(lock, SHIM_HELD_READ);
+	else
+		pthread_rwlock_rdlock(&lock->l);
 	shim_lock_taken(lock, SHIM_HELD_READ);
 }
 
 static inline void read_unlock(rwlock_t *lock)
 {
 	shim_lock_dropped(lock);
-	pthread_rwlock_unlock(&lock->l);
+	if (shim_scheduler)
+		shim_scheduler->unlock(lock);
+	else
+		pthread_rwlock_unlock(&lock->l);
 }
 
 static inline void write_lock(rwlock_t *lock)
 {
-	pthread_rwlock_wrlock(&lock->l);
+	if (shim_scheduler)
+		shim_scheduler->lock(lock, SHIM_HELD_WRITE);
+	else
+		pthread_rwlock_wrlock(&lock->l);
 	shim_lock_taken(lock, SHIM_HELD_WRITE);
 }
 
 static inline void write_unlock(rwlock_t *lock)
 {
 	shim_lock_dropped(lock);
-	pthread_rwlock_unlock(&lock->l);
+	if (shim_scheduler)
+		shim_scheduler->unlock(lock);
+	else
+		pthread_rwlock_unlock(&lock->l);
 }
 
 #endif
