@@ -68,6 +68,8 @@ long vlm_capability(unsigned long cap);
 /* Files. Each returns a new fd or a negative errno. */
 long vlm_open_vm(unsigned long type);
 long vlm_open_vcpu(struct vlm_vm *vm, unsigned long id);
+long vlm_open_vm_stats(struct vlm_vm *vm);
+long vlm_open_vcpu_stats(struct vlm_vcpu *vcpu);
 
 /* Handlers shared by the system level and the vCPU level. */
 struct kvm_msr_entry;

@@ -24,6 +24,7 @@ static const struct capability capabilities[] = {
 	{ KVM_CAP_CHECK_EXTENSION_VM, 1 },
 	{ KVM_CAP_ENABLE_CAP_VM, 1 },
 	{ KVM_CAP_INTERNAL_ERROR_DATA, 1 },
+	{ KVM_CAP_BINARY_STATS_FD, 1 },
 	/* Memory. */
 	{ KVM_CAP_USER_MEMORY, 1 },
 	{ KVM_CAP_DESTROY_MEMORY_REGION_WORKS, 1 },

@@ -179,6 +179,12 @@ static long set_msrs(struct vlm_call *call)
 	return vlm_msr_io(call, set_entries);
 }
 
+/* Counters are read without the vCPU's lock: a vCPU that runs can be watched. */
+static long get_stats_fd(struct vlm_call *call)
+{
+	return vlm_open_vcpu_stats(call->vcpu);
+}
+
 #define GET	(VLM_OUT | VLM_LOAD_VCPU)
 #define SET	(VLM_IN | VLM_LOAD_VCPU)
 
@@ -222,5 +228,6 @@ const struct vlm_ioctl vlm_vcpu_ioctls[] = {
 	{ KVM_GET_CPUID2, SET | VLM_OUT, get_cpuid2 },
 	{ KVM_GET_MSRS, SET, get_msrs },
 	{ KVM_SET_MSRS, SET, set_msrs },
+	{ KVM_GET_STATS_FD, 0, get_stats_fd },
 	{}
 };

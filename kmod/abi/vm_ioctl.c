@@ -202,6 +202,11 @@ static long set_boot_cpu_id(struct vlm_call *call)
 	return vlm_vm_set_boot_cpu_id(call->vm, call->arg);
 }
 
+static long get_stats_fd(struct vlm_call *call)
+{
+	return vlm_open_vm_stats(call->vm);
+}
+
 /* Time. */
 
 /* For vCPUs to come. There is one rate, the host's: another could not be kept without scaling. */
@@ -259,5 +264,6 @@ const struct vlm_ioctl vlm_vm_ioctls[] = {
 	{ KVM_SET_TSC_KHZ, 0, set_tsc_khz },
 	{ KVM_GET_CLOCK, VLM_OUT, get_clock },
 	{ KVM_SET_CLOCK, VLM_IN, set_clock },
+	{ KVM_GET_STATS_FD, 0, get_stats_fd },
 	{}
 };

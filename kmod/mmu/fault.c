@@ -154,7 +154,6 @@ static enum vlm_fault_result map_mmio(struct vlm_mmu_vcpu *mv, u64 gfn, u64 gene
 	u64 *table;
 	int level;
 
-	vlm_stat_add(&mmu->stats, VLM_STAT_FAULTS_MMIO, 1);
 	vlm_tdp_begin(&op, mmu, VLM_LOCK_SHARED, VLM_NEVER_YIELD);
 	if (mv->root->invalid)
 		goto out;
@@ -173,8 +172,8 @@ static enum vlm_fault_result map_mmio(struct vlm_mmu_vcpu *mv, u64 gfn, u64 gene
 		if (vlm_spte_is_present(old) || vlm_spte_is_frozen(old))
 			break;
 		if (level == VLM_LEVEL_4K) {
-			if (old != val)
-				vlm_tdp_set(&op, sptep, old, val, level);
+			if (old != val && vlm_tdp_set(&op, sptep, old, val, level))
+				vlm_pf_count(&mv->stats, VLM_PF_MMIO_CREATED);
 			break;
 		}
 		sp = vlm_page_cache_pop(mmu, &mv->cache);
@@ -220,24 +219,33 @@ static enum vlm_fault_result fault_memory(struct fault *f)
 	return res;
 }
 
-static void count_result(struct vlm_mmu *mmu, enum vlm_fault_result res)
+static void count_result(struct vlm_mmu_vcpu *mv, enum vlm_fault_result res)
 {
-	if (res == VLM_FAULT_FIXED)
-		vlm_stat_add(&mmu->stats, VLM_STAT_FAULTS_FIXED, 1);
-	else if (res == VLM_FAULT_SPURIOUS)
-		vlm_stat_add(&mmu->stats, VLM_STAT_FAULTS_SPURIOUS, 1);
-	else if (res == VLM_FAULT_RETRY)
-		vlm_stat_add(&mmu->stats, VLM_STAT_FAULTS_RETRIED, 1);
+	vlm_pf_count(&mv->stats, VLM_PF_TAKEN);
+	switch (res) {
+	case VLM_FAULT_FIXED:
+		vlm_pf_count(&mv->stats, VLM_PF_FIXED);
+		break;
+	case VLM_FAULT_SPURIOUS:
+		vlm_pf_count(&mv->stats, VLM_PF_SPURIOUS);
+		break;
+	case VLM_FAULT_RETRY:
+		vlm_pf_count(&mv->stats, VLM_PF_RETRIED);
+		break;
+	case VLM_FAULT_EMULATE:
+		vlm_pf_count(&mv->stats, VLM_PF_EMULATED);
+		break;
+	case VLM_FAULT_ERROR:
+		break;
+	}
 }
 
-enum vlm_fault_result vlm_mmu_fault(struct vlm_mmu_vcpu *mv, u64 gpa, u32 access)
+static enum vlm_fault_result resolve(struct vlm_mmu_vcpu *mv, u64 gpa, u32 access)
 {
 	struct vlm_mmu *mmu = mv->mmu;
 	struct fault f = { .mv = mv, .gfn = gpa >> PAGE_SHIFT, .access = access };
-	enum vlm_fault_result res;
 	struct vlm_memslots *slots;
 
-	vlm_stat_add(&mmu->stats, VLM_STAT_FAULTS, 1);
 	if (READ_ONCE(mmu->dead))
 		return fault_failed(mv, -EIO);
 	/* Without a root the vCPU has a reload request pending. */
@@ -253,14 +261,18 @@ enum vlm_fault_result vlm_mmu_fault(struct vlm_mmu_vcpu *mv, u64 gpa, u32 access
 	if (!f.slot)
 		return map_mmio(mv, f.gfn, READ_ONCE(slots->generation));
 	if (f.slot->flags & VLM_MEMSLOT_INVALID)
-		res = VLM_FAULT_RETRY;
-	else if ((access & VLM_ACCESS_WRITE) && (f.slot->flags & VLM_MEMSLOT_READONLY))
+		return VLM_FAULT_RETRY;
+	if ((access & VLM_ACCESS_WRITE) && (f.slot->flags & VLM_MEMSLOT_READONLY))
 		return VLM_FAULT_EMULATE;
-	else {
-		f.hva = vlm_memslot_hva_of(f.slot, f.gfn);
-		res = fault_memory(&f);
-	}
-	count_result(mmu, res);
+	f.hva = vlm_memslot_hva_of(f.slot, f.gfn);
+	return fault_memory(&f);
+}
+
+enum vlm_fault_result vlm_mmu_fault(struct vlm_mmu_vcpu *mv, u64 gpa, u32 access)
+{
+	enum vlm_fault_result res = resolve(mv, gpa, access);
+
+	count_result(mv, res);
 	return res;
 }
 
@@ -282,7 +294,7 @@ enum vlm_fault_result vlm_mmu_misconfig(struct vlm_mmu_vcpu *mv, u64 gpa)
 		struct vlm_memslots *slots = vlm_memslots_get(mmu, mv->as_id);
 
 		if (vlm_generation_matches(READ_ONCE(slots->generation), spte)) {
-			vlm_stat_add(&mmu->stats, VLM_STAT_FAULTS_MMIO, 1);
+			vlm_pf_count(&mv->stats, VLM_PF_MMIO_HIT);
 			return VLM_FAULT_EMULATE;
 		}
 		/* Stale: there may be memory now. The kind of access is not known, a read is safe. */

@@ -34,7 +34,8 @@ static inline bool vlm_flush_is_owed(const struct vlm_flush *flush)
 static inline void vlm_flush_now(struct vlm_mmu *mmu)
 {
 	vlm_stat_add(&mmu->stats, VLM_STAT_FLUSHES, 1);
-	vlm_platform_flush_tlbs(mmu);
+	if (vlm_platform_flush_tlbs(mmu))
+		vlm_stat_add(&mmu->stats, VLM_STAT_FLUSH_IPIS, 1);
 }
 
 /* Pay: flush if needed, only then let go of the tables. */

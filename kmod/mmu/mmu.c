@@ -45,6 +45,7 @@ int vlm_mmu_vcpu_init(struct vlm_mmu_vcpu *mv, struct vlm_mmu *mmu)
 	mv->cache.nr = 0;
 	mv->as_id = 0;
 	mv->fault_errno = 0;
+	memset(&mv->stats, 0, sizeof(mv->stats));
 	return 0;
 }
 
@@ -91,32 +92,4 @@ u64 vlm_mmu_vcpu_eptp(const struct vlm_mmu_vcpu *mv)
 	return vlm_platform_table_pa(mv->root->table) | EPTP_WRITE_BACK |
 	       (u64)(mv->root->role.level - 1) << EPTP_WALK_SHIFT |
 	       (vlm_spte_ept.accessed ? EPTP_ACCESSED_DIRTY : 0);
-}
-
-const char *vlm_mmu_stat_name(enum vlm_mmu_stat stat)
-{
-	static const char *const names[VLM_NR_MMU_STATS] = {
-		[VLM_STAT_PAGES_4K]		= "pages_4k",
-		[VLM_STAT_PAGES_2M]		= "pages_2m",
-		[VLM_STAT_PAGES_1G]		= "pages_1g",
-		[VLM_STAT_TABLES]		= "mmu_tables",
-		[VLM_STAT_ROOTS]		= "mmu_roots",
-		[VLM_STAT_RECLAIM_BACKLOG]	= "mmu_reclaim_backlog",
-		[VLM_STAT_NX_LPAGE_SPLITS]	= "nx_lpage_splits",
-		[VLM_STAT_FAULTS]		= "pf_taken",
-		[VLM_STAT_FAULTS_FIXED]		= "pf_fixed",
-		[VLM_STAT_FAULTS_SPURIOUS]	= "pf_spurious",
-		[VLM_STAT_FAULTS_RETRIED]	= "pf_retried",
-		[VLM_STAT_FAULTS_MMIO]		= "pf_mmio",
-		[VLM_STAT_ZAPPED]		= "mmu_zapped",
-		[VLM_STAT_YIELDS]		= "mmu_yields",
-		[VLM_STAT_FLUSHES]		= "remote_tlb_flush",
-		[VLM_STAT_SPLITS]		= "mmu_splits",
-		[VLM_STAT_COLLAPSES]		= "mmu_collapses",
-		[VLM_STAT_INVALIDATIONS]	= "mmu_invalidations",
-		[VLM_STAT_ZAP_ALL_FAST]		= "mmu_zap_all_fast",
-		[VLM_STAT_MAX_HOLD]		= "mmu_max_hold",
-	};
-
-	return (unsigned int)stat < VLM_NR_MMU_STATS ? names[stat] : NULL;
 }

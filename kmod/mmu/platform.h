@@ -90,9 +90,10 @@ int vlm_platform_host_level(struct vlm_mmu *mmu, unsigned long hva);
 
 /*
  * Make every vCPU drop all translations of guest-physical addresses before it next
- * runs guest code; wait for those that run it now. mmu lock may be held, IRQs on.
+ * runs guest code; wait for those that run it now. True if there was one to interrupt. mmu
+ * lock may be held, IRQs on.
  */
-void vlm_platform_flush_tlbs(struct vlm_mmu *mmu);
+bool vlm_platform_flush_tlbs(struct vlm_mmu *mmu);
 /* Make every vCPU call vlm_mmu_reload() before it next runs guest code; wait likewise. */
 void vlm_platform_reload_all(struct vlm_mmu *mmu);
 /*
@@ -113,6 +114,8 @@ bool vlm_platform_break_wanted(struct vlm_mmu *mmu);
 void vlm_platform_resched(void);
 /* Monotonic time in nanoseconds. */
 u64 vlm_platform_now_ns(void);
+/* The time-stamp counter. */
+u64 vlm_platform_ticks(void);
 
 /*
  * Memslots: readers are in the platform's read section (SRCU); this waits until

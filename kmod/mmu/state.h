@@ -75,6 +75,7 @@ struct vlm_mmu {
  * @root:	the loaded root, one reference, or NULL
  * @cache:	tables for the next fault
  * @as_id:	address space of the accesses, 1 in system-management mode
+ * @stats:	see there
  * @fault_errno: why vlm_mmu_fault() returned VLM_FAULT_ERROR, negative
  */
 struct vlm_mmu_vcpu {
@@ -82,6 +83,7 @@ struct vlm_mmu_vcpu {
 	struct vlm_mmu_page *root;
 	struct vlm_page_cache cache;
 	u8 as_id;
+	struct vlm_pf_stats stats;
 	int fault_errno;
 };
 

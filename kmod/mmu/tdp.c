@@ -17,12 +17,32 @@ static void op_lock(struct vlm_tdp_op *op)
 	__release(&op->mmu->lock);
 	op->visited = 0;
 	op->checked = 0;
+	op->hold = 0;
+	op->since = vlm_platform_ticks();
+}
+
+/*
+ * One hold is over: the lock is about to be dropped, or nobody waits for it. Who waits does
+ * not give up, so then nobody has waited since the last time either.
+ */
+static void account_hold(struct vlm_tdp_op *op)
+{
+	struct vlm_mmu_stats *stats = &op->mmu->stats;
+	u64 entries = op->visited - op->hold, now = vlm_platform_ticks();
+
+	atomic64_inc(&stats->hold[op->mode][vlm_hist_bucket(entries, VLM_HOLD_BUCKETS)]);
+	vlm_stat_max(stats, VLM_STAT_MAX_HOLD, entries);
+	vlm_stat_max(stats, op->mode == VLM_LOCK_EXCLUSIVE ? VLM_STAT_MAX_TICKS_WRITE :
+							     VLM_STAT_MAX_TICKS_READ,
+		     now - op->since);
+	op->hold = op->visited;
+	op->since = now;
 }
 
 static void op_unlock(struct vlm_tdp_op *op)
 {
 	vlm_flush_commit(op->mmu, &op->flush);
-	vlm_stat_max(&op->mmu->stats, VLM_STAT_MAX_HOLD, (s64)op->visited);
+	account_hold(op);
 	__acquire(&op->mmu->lock);
 	__acquire(RCU);
 	rcu_read_unlock();
@@ -64,7 +84,10 @@ static bool break_due(struct vlm_tdp_op *op)
 	if (op->yield == VLM_NEVER_YIELD || op->visited - op->checked < VLM_YIELD_BUDGET)
 		return false;
 	op->checked = op->visited;
-	return vlm_platform_break_wanted(op->mmu);
+	if (vlm_platform_break_wanted(op->mmu))
+		return true;
+	account_hold(op);
+	return false;
 }
 
 static void do_break(struct vlm_tdp_op *op)
@@ -145,6 +168,7 @@ static void detach(struct vlm_tdp_op *op, struct vlm_mmu_page *sp)
 		if (vlm_spte_is_nonleaf(old, level))
 			detach(op, vlm_page_of_spte(old));
 	}
+	vlm_stat_add(&op->mmu->stats, VLM_STAT_TABLES_ZAPPED, 1);
 	op->visited += VLM_TABLE_ENTRIES;
 	if (leaves)
 		count_leaves(op, level, -leaves);

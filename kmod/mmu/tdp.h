@@ -31,6 +31,8 @@ enum vlm_yield {
  * @flush:	owed; paid before the lock is dropped
  * @visited:	entries visited since the lock was taken
  * @checked:	@visited at the last look at the lock
+ * @hold:	@visited when the lock was taken, or when last nobody waited for it
+ * @since:	when that was, in ticks
  */
 struct vlm_tdp_op {
 	struct vlm_mmu *mmu;
@@ -39,6 +41,8 @@ struct vlm_tdp_op {
 	struct vlm_flush flush;
 	u64 visited;
 	u64 checked;
+	u64 hold;
+	u64 since;
 };
 
 void vlm_tdp_begin(struct vlm_tdp_op *op, struct vlm_mmu *mmu, enum vlm_lock_mode mode,

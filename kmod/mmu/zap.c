@@ -29,9 +29,11 @@ void vlm_mmu_reclaim(struct vlm_mmu *mmu)
 
 static void invalidate_all(struct vlm_mmu *mmu)
 {
-	write_lock(&mmu->lock);
+	struct vlm_tdp_op op;
+
+	vlm_tdp_begin(&op, mmu, VLM_LOCK_EXCLUSIVE, VLM_NEVER_YIELD);
 	vlm_root_invalidate_all(mmu);
-	write_unlock(&mmu->lock);
+	vlm_tdp_end(&op);
 }
 
 void vlm_zap_all_fast(struct vlm_mmu *mmu)

@@ -95,6 +95,7 @@ static int report_failure(struct vlm_vcpu *vcpu)
 	const struct vlm_emul *e = &vcpu->emul;
 	u32 len = min_t(u32, e->insn_len, sizeof(run->emulation_failure.insn_bytes));
 
+	vlm_vcpu_count(vcpu, VLM_VCPU_INSN_EMULATION_FAIL);
 	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
 	run->emulation_failure.suberror = KVM_INTERNAL_ERROR_EMULATION;
 	run->emulation_failure.flags = 0;
@@ -142,6 +143,7 @@ int vlm_emulate_again(struct vlm_vcpu *vcpu)
 
 int vlm_emulate(struct vlm_vcpu *vcpu)
 {
+	vlm_vcpu_count(vcpu, VLM_VCPU_INSN_EMULATION);
 	vcpu->io.kind = VLM_IO_NONE;
 	vlm_emul_begin(&vcpu->emul);
 	return vlm_emulate_again(vcpu);

@@ -98,6 +98,7 @@ static void hand_exception(struct vlm_vcpu *vcpu)
 
 static void hand_nmi(struct vlm_vcpu *vcpu)
 {
+	vlm_vcpu_count(vcpu, VLM_VCPU_NMI_INJECTIONS);
 	vlm_vmx_inject(&vcpu->vmx, INTR_TYPE_NMI_INTR | VLM_NMI, 0, 0);
 	vcpu->events.handed = VLM_HANDED_NMI;
 }
@@ -106,6 +107,7 @@ static void hand_irq(struct vlm_vcpu *vcpu)
 {
 	struct vlm_events *ev = &vcpu->events;
 
+	vlm_vcpu_count(vcpu, VLM_VCPU_IRQ_INJECTIONS);
 	vlm_vmx_inject(&vcpu->vmx,
 		       ev->irq_vector | (ev->irq_soft ? INTR_TYPE_SOFT_INTR : INTR_TYPE_EXT_INTR),
 		       0, ev->irq_soft ? ev->irq_insn_len : 0);

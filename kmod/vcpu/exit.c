@@ -18,10 +18,28 @@ static int exit_nothing(struct vlm_vcpu *vcpu)
 	return VLM_RESUME;
 }
 
+static int exit_external_interrupt(struct vlm_vcpu *vcpu)
+{
+	vlm_vcpu_count(vcpu, VLM_VCPU_IRQ_EXITS);
+	return VLM_RESUME;
+}
+
 static int exit_event_window(struct vlm_vcpu *vcpu)
 {
 	vlm_request_set(&vcpu->head, VLM_REQ_EVENT);
 	return VLM_RESUME;
+}
+
+static int exit_irq_window(struct vlm_vcpu *vcpu)
+{
+	vlm_vcpu_count(vcpu, VLM_VCPU_IRQ_WINDOW_EXITS);
+	return exit_event_window(vcpu);
+}
+
+static int exit_nmi_window(struct vlm_vcpu *vcpu)
+{
+	vlm_vcpu_count(vcpu, VLM_VCPU_NMI_WINDOW_EXITS);
+	return exit_event_window(vcpu);
 }
 
 static int exit_triple_fault(struct vlm_vcpu *vcpu)
@@ -38,10 +56,10 @@ static int exit_task_switch(struct vlm_vcpu *vcpu)
 
 static int (*const handlers[])(struct vlm_vcpu *vcpu) = {
 	[EXIT_REASON_EXCEPTION_NMI] = vlm_exit_exception,
-	[EXIT_REASON_EXTERNAL_INTERRUPT] = exit_nothing,
+	[EXIT_REASON_EXTERNAL_INTERRUPT] = exit_external_interrupt,
 	[EXIT_REASON_TRIPLE_FAULT] = exit_triple_fault,
-	[EXIT_REASON_INTERRUPT_WINDOW] = exit_event_window,
-	[EXIT_REASON_NMI_WINDOW] = exit_event_window,
+	[EXIT_REASON_INTERRUPT_WINDOW] = exit_irq_window,
+	[EXIT_REASON_NMI_WINDOW] = exit_nmi_window,
 	[EXIT_REASON_TASK_SWITCH] = exit_task_switch,
 	[EXIT_REASON_CPUID] = vlm_exit_cpuid,
 	[EXIT_REASON_GETSEC] = vlm_exit_undefined,

@@ -99,6 +99,7 @@ int vlm_exit_skip(struct vlm_vcpu *vcpu)
 
 int vlm_exit_invlpg(struct vlm_vcpu *vcpu)
 {
+	vlm_vcpu_count(vcpu, VLM_VCPU_INVLPG);
 	vlm_vmx_flush_gva(&vcpu->vmx, vcpu->exit.qualification);
 	return vlm_skip_insn(vcpu);
 }
@@ -187,6 +188,7 @@ int vlm_exit_hypercall(struct vlm_vcpu *vcpu)
 	u64 nr = vcpu->regs[VLM_RAX];
 	long ret;
 
+	vlm_vcpu_count(vcpu, VLM_VCPU_HYPERCALLS);
 	if (!long64)
 		nr = (u32)nr;
 	if (vlm_vmx_cpl(&vcpu->vmx))

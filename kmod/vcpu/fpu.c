@@ -62,6 +62,7 @@ void vlm_fpu_reset(struct vlm_vcpu *vcpu, bool init)
 
 void vlm_fpu_load(struct vlm_vcpu *vcpu)
 {
+	vlm_vcpu_count(vcpu, VLM_VCPU_FPU_RELOAD);
 	fpu_swap_kvm_fpstate(&vcpu->fpu.guest, true);
 	vcpu->fpu.loaded = true;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Halted and waiting vCPUs. */
 
+#include <linux/ktime.h>
 #include <linux/rcuwait.h>
 #include <linux/sched/signal.h>
 
@@ -17,6 +18,7 @@ int vlm_exit_hlt(struct vlm_vcpu *vcpu)
 
 int vlm_halt(struct vlm_vcpu *vcpu)
 {
+	vlm_vcpu_count(vcpu, VLM_VCPU_HALT_EXITS);
 	if (!vlm_has_lapic(vcpu)) {
 		vcpu->run->exit_reason = KVM_EXIT_HLT;
 		return VLM_TO_USER;
@@ -50,9 +52,12 @@ bool vlm_runnable(struct vlm_vcpu *vcpu)
 /* Sleep until something wakes the vCPU. Returns false for a signal. */
 static bool sleep_until_woken(struct vlm_vcpu *vcpu)
 {
+	u64 *blocking = &vcpu->stats.v[VLM_VCPU_BLOCKING];
 	struct rcuwait *wait = &vcpu->head.wait;
+	u64 start = ktime_get_ns();
 	bool woken = true;
 
+	WRITE_ONCE(*blocking, 1);
 	prepare_to_rcuwait(wait);
 	for (;;) {
 		set_current_state(TASK_INTERRUPTIBLE);
@@ -65,6 +70,10 @@ static bool sleep_until_woken(struct vlm_vcpu *vcpu)
 		schedule();
 	}
 	finish_rcuwait(wait);
+	WRITE_ONCE(*blocking, 0);
+	vlm_vcpu_count_wait(vcpu, ktime_get_ns() - start);
+	if (woken)
+		vlm_vcpu_count(vcpu, VLM_VCPU_HALT_WAKEUP);
 	return woken;
 }
 
@@ -78,6 +87,7 @@ int vlm_block(struct vlm_vcpu *vcpu)
 		woken = sleep_until_woken(vcpu);
 		vlm_srcu_enter(vcpu);
 		if (!woken) {
+			vlm_vcpu_count(vcpu, VLM_VCPU_SIGNAL_EXITS);
 			vcpu->run->exit_reason = KVM_EXIT_INTR;
 			return -EINTR;
 		}

@@ -191,6 +191,7 @@ static struct vlm_vcpu *allocate(struct vlm_vm *vm, u32 id)
 	err = vlm_mmu_vcpu_init(&vcpu->mmu, &vm->mmu);
 	if (err)
 		goto err_vmx;
+	vlm_vcpu_stat_blocks(vcpu, vcpu->head.stats);
 	return vcpu;
 
 err_vmx:
@@ -259,6 +260,11 @@ struct vlm_vcpu *vlm_vcpu_create(struct vlm_vm *vm, u32 id)
 struct vlm_vm *vlm_vcpu_vm(struct vlm_vcpu *vcpu)
 {
 	return vcpu->head.vm;
+}
+
+u32 vlm_vcpu_id(struct vlm_vcpu *vcpu)
+{
+	return vcpu->head.id;
 }
 
 struct page *vlm_vcpu_mmap_page(struct vlm_vcpu *vcpu, unsigned long pgoff)

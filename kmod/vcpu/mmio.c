@@ -67,6 +67,7 @@ static bool advance(struct vlm_vcpu *vcpu)
 		u32 len = fragment_size(gpa, io->part[io->cur].len - io->off);
 
 		if (!in_kernel(vcpu, write, gpa, len, io->data + io->pos)) {
+			vlm_vcpu_count(vcpu, VLM_VCPU_MMIO_EXITS);
 			io->frag = len;
 			run->exit_reason = KVM_EXIT_MMIO;
 			run->mmio.phys_addr = gpa;

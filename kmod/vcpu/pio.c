@@ -55,6 +55,7 @@ int vlm_exit_io(struct vlm_vcpu *vcpu)
 	u32 size = IO_SIZE(q);
 	u32 data = vcpu->regs[VLM_RAX];
 
+	vlm_vcpu_count(vcpu, VLM_VCPU_IO_EXITS);
 	if (q & IO_IS_STRING)
 		return vlm_emulate(vcpu);
 	if (q & IO_IS_IN) {

@@ -56,6 +56,9 @@ int vlm_exit_undefined(struct vlm_vcpu *vcpu);
 int vlm_exit_ept_violation(struct vlm_vcpu *vcpu);
 int vlm_exit_ept_misconfig(struct vlm_vcpu *vcpu);
 
+/* stats.c: it slept @ns nanoseconds. */
+void vlm_vcpu_count_wait(struct vlm_vcpu *vcpu, u64 ns);
+
 /* halt.c */
 int vlm_exit_hlt(struct vlm_vcpu *vcpu);
 int vlm_halt(struct vlm_vcpu *vcpu);		/* HLT was executed and stepped over; a step */

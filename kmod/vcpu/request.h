@@ -11,6 +11,10 @@
 #include <linux/rcuwait.h>
 #include <linux/types.h>
 
+#include "mmu/stats.h"
+
+#include "stats.h"
+
 struct vlm_lapic;
 struct vlm_vm;
 
@@ -53,6 +57,7 @@ enum vlm_event {
  * @events:	bits of enum vlm_event; atomic
  * @sipi_vector: start-up vector; written before VLM_EVENT_SIPI is set
  * @wait:	where the vCPU thread sleeps when halted
+ * @stats:	where its counters are; constant
  * @lapic:	in-kernel local APIC or NULL; constant after creation
  */
 struct vlm_vcpu_head {
@@ -65,6 +70,7 @@ struct vlm_vcpu_head {
 	unsigned long events;
 	u8 sipi_vector;
 	struct rcuwait wait;
+	struct vlm_stat_block stats[VLM_VCPU_STAT_BLOCKS];
 	struct vlm_lapic *lapic;
 };
 

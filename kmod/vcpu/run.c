@@ -46,14 +46,17 @@ static int handle_requests(struct vlm_vcpu *vcpu)
 	if (vlm_request_take(v, VLM_REQ_CLOCK))
 		vlm_tsc_apply(vcpu);
 	if (vlm_request_take(v, VLM_REQ_TLB_FLUSH)) {
+		vlm_vcpu_count(vcpu, VLM_VCPU_TLB_FLUSH);
 		vlm_vmx_flush_ept(&vcpu->vmx, vlm_mmu_vcpu_eptp(&vcpu->mmu));
 		vlm_vmx_flush_vpid(&vcpu->vmx);
 	}
 	/* The exit that they asked for has happened; events are looked at on every round. */
 	vlm_request_take(v, VLM_REQ_KICK);
 	vlm_request_take(v, VLM_REQ_SCAN_IOAPIC);
-	if (vlm_request_take(v, VLM_REQ_EVENT))
+	if (vlm_request_take(v, VLM_REQ_EVENT)) {
+		vlm_vcpu_count(vcpu, VLM_VCPU_REQ_EVENT);
 		vlm_accept_init_sipi(vcpu);
+	}
 	return VLM_RESUME;
 }
 
@@ -118,9 +121,11 @@ static int run_once(struct vlm_vcpu *vcpu)
 		return VLM_RESUME;
 	}
 	vcpu->cpuid.frozen = true;
+	vlm_vcpu_count(vcpu, VLM_VCPU_EXITS);
 	vlm_events_after_exit(vcpu);
 	step = vlm_handle_exit(vcpu);
 	if (step == VLM_RESUME && vlm_user_irq_wanted(vcpu) && vlm_user_irq_ready(vcpu)) {
+		vlm_vcpu_count(vcpu, VLM_VCPU_REQUEST_IRQ_EXITS);
 		vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
 		return VLM_TO_USER;
 	}
@@ -138,6 +143,7 @@ static int pending_work(struct vlm_vcpu *vcpu)
 	vlm_srcu_enter(vcpu);
 	if (!err)
 		return VLM_RESUME;
+	vlm_vcpu_count(vcpu, VLM_VCPU_SIGNAL_EXITS);
 	vcpu->run->exit_reason = KVM_EXIT_INTR;
 	return err;
 }

@@ -22,6 +22,7 @@
 #include "vmx/vmx.h"
 
 #include "request.h"
+#include "stats.h"
 #include "vcpu.h"
 
 /* What an exit handler or a step of the loop returns; a negative errno beside it. */
@@ -253,6 +254,7 @@ struct vlm_debug {
  * @ring_page:	page 2 of the mapping, unused
  * @regs:	general registers by enum vlm_gpr; RIP and RFLAGS are in the VMCS
  * @cr8:	task priority when the local APIC is user space's
+ * @stats:	see there
  * @vmx:	VMCS and what belongs to it
  * @exit:	the latest VM exit
  * @mmu:	the loaded EPT root
@@ -274,6 +276,7 @@ struct vlm_vcpu {
 	struct page *ring_page;
 	u64 regs[VLM_NR_GPRS];
 	u64 cr8;
+	struct vlm_vcpu_stats stats;
 	struct vlm_vmx vmx;
 	struct vlm_exit exit;
 	struct vlm_mmu_vcpu mmu;
@@ -303,6 +306,11 @@ static inline struct vlm_vcpu *vlm_vcpu_of(struct vlm_vcpu_head *v)
 static inline bool vlm_has_lapic(const struct vlm_vcpu *vcpu)
 {
 	return vcpu->head.lapic;
+}
+
+static inline void vlm_vcpu_count(struct vlm_vcpu *vcpu, enum vlm_vcpu_stat stat)
+{
+	WRITE_ONCE(vcpu->stats.v[stat], vcpu->stats.v[stat] + 1);
 }
 
 static inline bool vlm_cpuid_has(const struct vlm_vcpu *vcpu, enum vlm_cpuid_word word, u32 bit)

@@ -12,6 +12,7 @@
 #include <linux/types.h>
 
 #include "request.h"
+#include "stats.h"
 
 struct vlm_vm;
 struct vlm_vcpu;
@@ -24,7 +25,9 @@ void vlm_vcpu_module_exit(void);
  * -EINVAL (id out of range), -EEXIST, -ENOMEM. The VM reference for the fd is the caller's.
  */
 struct vlm_vcpu *vlm_vcpu_create(struct vlm_vm *vm, u32 id);
+/* Constants; no lock. */
 struct vlm_vm *vlm_vcpu_vm(struct vlm_vcpu *vcpu);
+u32 vlm_vcpu_id(struct vlm_vcpu *vcpu);
 /* Lock with a killable wait (-EINTR), load on this CPU; and back. */
 int vlm_vcpu_load(struct vlm_vcpu *vcpu);
 void vlm_vcpu_put(struct vlm_vcpu *vcpu);

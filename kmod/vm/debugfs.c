@@ -33,20 +33,77 @@ static int counters_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(counters);
 
-void vlm_vm_show_stats(struct vlm_vm *vm, struct seq_file *m)
+/* Of all machines since the module was loaded, and what README.md of mmu/ (G7) promises. */
+static int max_hold_show(struct seq_file *m, void *unused)
 {
-	unsigned int i;
+	seq_printf(m, "entries %llu\n", vlm_stat_module_max(VLM_STAT_MAX_HOLD));
+	seq_printf(m, "budget %d\n", VLM_HOLD_BUDGET);
+	seq_printf(m, "read_cycles %llu\n", vlm_stat_module_max(VLM_STAT_MAX_TICKS_READ));
+	seq_printf(m, "write_cycles %llu\n", vlm_stat_module_max(VLM_STAT_MAX_TICKS_WRITE));
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(max_hold);
+
+static void show_values(struct seq_file *m, const struct vlm_stat_desc *desc, const u64 *values)
+{
+	u32 i;
+
+	seq_puts(m, desc->name);
+	for (i = 0; i < desc->nr; i++)
+		seq_printf(m, " %llu", values[i]);
+	seq_putc(m, '\n');
+}
+
+static void show_machine(struct vlm_vm *vm, struct seq_file *m)
+{
+	struct vlm_stat_block block;
+	u32 i;
+
+	vlm_mmu_stat_block(&vm->mmu.stats, &block);
+	for (i = 0; i < block.nr_descs; i++)
+		show_values(m, &block.descs[i], block.words + block.descs[i].word);
+}
+
+/* The sum over all vCPUs: none of their counters is a maximum. */
+static void show_vcpus(struct vlm_vm *vm, struct seq_file *m, u32 nr_block)
+{
+	struct vlm_vcpu_head *v = vlm_vm_vcpu(vm, 0);
+	const struct vlm_stat_block *block;
+	u64 sum[VLM_HALT_WAIT_BUCKETS];
+	u32 i, n, word;
+
+	if (!v)
+		return;
+	block = &v->stats[nr_block];
+	for (i = 0; i < block->nr_descs; i++) {
+		const struct vlm_stat_desc *desc = &block->descs[i];
+
+		if (WARN_ON_ONCE(desc->nr > ARRAY_SIZE(sum)))
+			return;
+		memset(sum, 0, sizeof(sum));
+		vlm_vm_for_each_vcpu(vm, v, n) {
+			for (word = 0; word < desc->nr; word++)
+				sum[word] += READ_ONCE(v->stats[nr_block].words[desc->word + word]);
+		}
+		show_values(m, desc, sum);
+	}
+}
+
+static void show_all(struct vlm_vm *vm, struct seq_file *m)
+{
+	u32 i;
 
 	seq_printf(m, "users %u\n", refcount_read(&vm->users));
 	seq_printf(m, "vcpus %u\n", smp_load_acquire(&vm->nr_vcpus));
 	seq_printf(m, "dead %d\n", READ_ONCE(vm->dead));
-	for (i = 0; i < VLM_NR_MMU_STATS; i++)
-		seq_printf(m, "%s %llu\n", vlm_mmu_stat_name(i), vlm_stat_read(&vm->mmu.stats, i));
+	show_machine(vm, m);
+	for (i = 0; i < VLM_VCPU_STAT_BLOCKS; i++)
+		show_vcpus(vm, m, i);
 }
 
 static int stats_show(struct seq_file *m, void *unused)
 {
-	vlm_vm_show_stats(m->private, m);
+	show_all(m->private, m);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(stats);
@@ -75,6 +132,7 @@ int vlm_vm_module_init(void)
 		return err;
 	root = debugfs_create_dir("vellum", NULL);
 	debugfs_create_file("counters", 0444, root, NULL, &counters_fops);
+	debugfs_create_file("max_hold", 0444, root, NULL, &max_hold_fops);
 	return 0;
 }
 

@@ -7,6 +7,8 @@
 #include <linux/uaccess.h>
 #include <linux/vmstat.h>
 
+#include <asm/msr.h>
+
 #include "counters.h"
 #include "memory.h"
 #include "slots.h"
@@ -58,9 +60,9 @@ void *vlm_platform_table_owner(const u64 *table)
 	return (void *)page_private(virt_to_page(table));
 }
 
-void vlm_platform_flush_tlbs(struct vlm_mmu *mmu)
+bool vlm_platform_flush_tlbs(struct vlm_mmu *mmu)
 {
-	vlm_vm_request_all(vm_of(mmu), VLM_REQ_TLB_FLUSH, VLM_REQUEST_WAIT | VLM_REQUEST_NO_WAKE);
+	return vlm_vm_request_all(vm_of(mmu), VLM_REQ_TLB_FLUSH, VLM_REQUEST_WAIT | VLM_REQUEST_NO_WAKE);
 }
 
 void vlm_platform_reload_all(struct vlm_mmu *mmu)
@@ -92,6 +94,11 @@ void vlm_platform_resched(void)
 u64 vlm_platform_now_ns(void)
 {
 	return ktime_get_ns();
+}
+
+u64 vlm_platform_ticks(void)
+{
+	return rdtsc();
 }
 
 void vlm_platform_slots_sync(struct vlm_mmu *mmu)

@@ -128,10 +128,6 @@ int vlm_vm_ioeventfd(struct vlm_vm *vm, const struct kvm_ioeventfd *args);
 void vlm_vm_get_clock(struct vlm_vm *vm, struct kvm_clock_data *data);
 int vlm_vm_set_clock(struct vlm_vm *vm, const struct kvm_clock_data *data);
 
-/* Write one line per counter of @vm to @m; debugfs. */
-struct seq_file;
-void vlm_vm_show_stats(struct vlm_vm *vm, struct seq_file *m);
-
 /* This VM's folder in debugfs; a failure leaves the VM without one. */
 void vlm_vm_debugfs_add(struct vlm_vm *vm);
 void vlm_vm_debugfs_remove(struct vlm_vm *vm);

@@ -408,7 +408,10 @@ int vlm_platform_host_level(vlm_mmu* mmu, unsigned long hva) {
   return FakeMachine::Of(mmu)->host().LevelOf(hva);
 }
 
-void vlm_platform_flush_tlbs(vlm_mmu* mmu) { FakeMachine::Of(mmu)->FlushAll(); }
+bool vlm_platform_flush_tlbs(vlm_mmu* mmu) {
+  FakeMachine::Of(mmu)->FlushAll();
+  return true;
+}
 void vlm_platform_reload_all(vlm_mmu* mmu) { FakeMachine::Of(mmu)->ReloadAll(); }
 bool vlm_platform_reclaim_later(vlm_mmu* mmu) {
   FakeMachine* machine = FakeMachine::Of(mmu);
@@ -431,6 +434,11 @@ void vlm_platform_resched(void) {
     fakes::current_machine->on_resched();
 }
 u64 vlm_platform_now_ns(void) { return 0; }
+// One tick for each time that somebody looks: enough to see that time is taken into account.
+u64 vlm_platform_ticks(void) {
+  static std::atomic<u64> ticks{0};
+  return ticks++;
+}
 void vlm_platform_slots_sync(vlm_mmu* mmu) { FakeMachine::Of(mmu)->gate().Sync(); }
 
 static uint8_t* GuestByte(vlm_mmu* mmu, unsigned int as_id, u64 gpa, vlm_memslot** slot) {

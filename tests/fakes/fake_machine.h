@@ -78,6 +78,7 @@ class FakeVcpu {
   u64 last_pfn() const { return last_pfn_; }
   u64 eptp() const { return vlm_mmu_vcpu_eptp(&mv_); }
   vlm_mmu_vcpu* mv() { return &mv_; }
+  u64 Count(vlm_pf_stat stat) const { return mv_.stats.v[stat]; }
   size_t tlb_entries();
   int exits() const { return exits_; }
 

@@ -34,7 +34,7 @@ FACES = {
     "vmx": {"vmx.h"},
     "vm": {"vm.h", "memory.h", "iobus.h", "counters.h"},
     "irqchip": {"irqchip.h", "platform.h"},
-    "vcpu": {"vcpu.h", "request.h"},
+    "vcpu": {"vcpu.h", "request.h", "stats.h"},
     "abi": {"abi.h"},
 }
 

@@ -127,8 +127,10 @@ TEST_F(FaultTest, HoleIsMmio) {
   EXPECT_EQ(v.Write(Gpa(100)), Outcome::kMmio);
   // The second access exits as a misconfiguration.
   EXPECT_EQ(EptWalk(v.eptp(), Gpa(100)).kind, EptKind::kMisconfig);
-  EXPECT_EQ(m.Stat(VLM_STAT_FAULTS_MMIO), 2u);
-  EXPECT_EQ(m.Stat(VLM_STAT_FAULTS), 1u);
+  EXPECT_EQ(v.Count(VLM_PF_TAKEN), 1u);
+  EXPECT_EQ(v.Count(VLM_PF_EMULATED), 1u);
+  EXPECT_EQ(v.Count(VLM_PF_MMIO_CREATED), 1u);
+  EXPECT_EQ(v.Count(VLM_PF_MMIO_HIT), 1u);
 }
 
 TEST_F(FaultTest, SlotOverCachedMmioReachesMemory) {
@@ -145,9 +147,9 @@ TEST_F(FaultTest, MmioEntryOfAnotherGenerationIsReplaced) {
   ASSERT_EQ(v.Read(Gpa(100)), Outcome::kMmio);
   Memory(1000, 16, kHva + 1000, 1, 0, 1);
   EXPECT_EQ(v.Read(Gpa(100)), Outcome::kMmio);
-  EXPECT_EQ(m.Stat(VLM_STAT_FAULTS), 2u) << "the stale entry was believed";
+  EXPECT_EQ(v.Count(VLM_PF_TAKEN), 2u) << "the stale entry was believed";
   EXPECT_EQ(v.Read(Gpa(100)), Outcome::kMmio);
-  EXPECT_EQ(m.Stat(VLM_STAT_FAULTS), 2u);
+  EXPECT_EQ(v.Count(VLM_PF_TAKEN), 2u);
 }
 
 TEST_F(FaultTest, ErrorsOfTheHostAreReported) {
@@ -254,7 +256,7 @@ TEST_F(FaultTest, GigabyteLeafDoesNotTakeDownDeepTables) {
   // A step that took down all tables below would not be bounded: one level smaller instead.
   ASSERT_EQ(v.Write(Gpa(5)), Outcome::kDone);
   EXPECT_EQ(m.Stat(VLM_STAT_PAGES_2M), 1u);
-  EXPECT_LE(m.Stat(VLM_STAT_MAX_HOLD), u64{VLM_YIELD_BUDGET + 2 * VLM_STEP_MAX});
+  EXPECT_LE(m.Stat(VLM_STAT_MAX_HOLD), u64{VLM_HOLD_BUDGET});
   ASSERT_EQ(v.Write(Gpa(1001)), Outcome::kDone);
   // Shallow now.
   FakeVcpu& w = m.AddVcpu();

@@ -106,6 +106,10 @@ MUTANTS = {
         "entries of unlinked tables do not count against the budget: the zap never yields",
         [("tdp.c", "	op->visited += VLM_TABLE_ENTRIES;\n	if (leaves)", "	if (leaves)")],
         "ZapTest.HoldIsBoundedWhateverTheSize", "Expected: "),
+    "hold_counts_on_where_nobody_waits": Mutant(
+        "a hold of the lock is counted from lock to unlock, though nobody waited in between",
+        [("tdp.c", "	account_hold(op);\n	return false;\n", "	return false;\n")],
+        "StatsTest.AHoldEndsWhereNobodyWaits", "Expected"),
     "generation_wrap_ignored": Mutant(
         "mmio entries of an earlier round of the generation are believed",
         [("generation.c", "return !(gen & VLM_MMIO_GEN_MASK & ~(u64)(VLM_AS_NUM - 1));", "return false;")],

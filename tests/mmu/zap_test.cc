@@ -12,7 +12,7 @@ using ZapTest = MmuTest;
 
 // Entries visited in one hold of the lock when somebody always waits: the budget, one step that
 // cannot be broken up, and the way down to it.
-constexpr u64 kHoldBound = VLM_YIELD_BUDGET + 2 * VLM_STEP_MAX;
+constexpr u64 kHoldBound = VLM_HOLD_BUDGET;
 
 TEST_F(ZapTest, DeleteLeavesNothing) {
   Memory(0, 2048, kHva);
