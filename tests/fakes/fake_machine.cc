@@ -325,6 +325,12 @@ u64 FakeMachine::CountLeaves() {
   return n;
 }
 
+u64 FakeMachine::Stat(vlm_pf_stat stat) const {
+  u64 sum = 0;
+  for (const auto& vcpu : vcpus_) sum += READ_ONCE(vcpu->mv_.stats.v[stat]);
+  return sum;
+}
+
 void FakeMachine::CheckStats() {
   u64 n[4] = {};
   ForEachLeafOfMachine(mmu(), [&](vlm_mmu_page*, u64, int level, u64) { n[level]++; });

@@ -140,6 +140,8 @@ class FakeMachine {
   int SetSlot(uint32_t slot, u64 gfn, u64 npages, u64 hva_page, uint32_t flags = 0);
   int DeleteSlot(uint32_t slot) { return SetSlot(slot, 0, 0, 0); }
   u64 Stat(vlm_mmu_stat stat) const { return vlm_stat_read(&embedded_.mmu.stats, stat); }
+  // Of all vCPUs.
+  u64 Stat(vlm_pf_stat stat) const;
   // Frees what waits for a grace period.
   void Settle() { shim_rcu_barrier(); }
 

@@ -14,7 +14,7 @@ TEST(FaultRace, NotifierBeginAndEnd) {
     FakeVcpu& v = r.Vcpu();
     r.Thread("vcpu", [&r, &v] {
       EXPECT_EQ(v.Write(Gpa(0)), Outcome::kDone);
-      if (r.m.Stat(VLM_STAT_FAULTS_RETRIED)) r.Note("retried");
+      if (r.m.Stat(VLM_PF_RETRIED)) r.Note("retried");
       EXPECT_EQ(v.Read(Gpa(0)), Outcome::kDone);
       if (r.m.Stat(VLM_STAT_ZAPPED)) r.Note("zapped");
     });
@@ -35,8 +35,8 @@ TEST(FaultRace, SameFrameAndTables) {
     r.Finally([&r] {
       EXPECT_EQ(r.m.vcpu(0).last_pfn(), r.m.vcpu(1).last_pfn());
       EXPECT_EQ(r.m.Stat(VLM_STAT_PAGES_4K), 1u);
-      if (r.m.Stat(VLM_STAT_FAULTS_RETRIED)) r.Note("lost the exchange");
-      if (r.m.Stat(VLM_STAT_FAULTS_SPURIOUS)) r.Note("spurious");
+      if (r.m.Stat(VLM_PF_RETRIED)) r.Note("lost the exchange");
+      if (r.m.Stat(VLM_PF_SPURIOUS)) r.Note("spurious");
     });
   });
   EXPECT_GT(report.Saw("lost the exchange"), 0u);

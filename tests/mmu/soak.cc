@@ -71,9 +71,13 @@ void Report(const RandomCounts& all, u64 first_seed, u64 machines, double cpu) {
       "%llu\n",
       all.in_between, all.exits, all.failed_allocations);
   printf("the MMU's own statistics, summed up:\n");
-  for (int i = VLM_STAT_FAULTS; i < VLM_NR_MMU_STATS; i++)
-    printf("  %-20s %12llu\n", vlm_mmu_stat_name(static_cast<vlm_mmu_stat>(i)),
-           all.stats[static_cast<size_t>(i)]);
+  vlm_mmu_stats unused{};
+  vlm_stat_block block;
+  vlm_mmu_stat_block(&unused, &block);
+  for (size_t i = 0; i < VLM_NR_MMU_STATS; i++) {
+    if (block.descs[i].kind == VLM_STAT_CUMULATIVE)
+      printf("  %-28s %12llu\n", block.descs[i].name, all.stats[i]);
+  }
   fflush(stdout);
 }
 
