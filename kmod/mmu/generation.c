@@ -19,6 +19,12 @@ bool vlm_generation_wrapped(u64 gen)
 	return !(gen & VLM_MMIO_GEN_MASK & ~(u64)(VLM_AS_NUM - 1));
 }
 
+u64 vlm_generation_updates_left(u64 gen)
+{
+	return (VLM_MMIO_GEN_MASK + 1 - (gen & VLM_MMIO_GEN_MASK & ~(u64)(VLM_AS_NUM - 1))) /
+	       VLM_AS_NUM;
+}
+
 bool vlm_generation_matches(u64 gen, u64 spte)
 {
 	return !(gen & VLM_GEN_UPDATING) && (gen & VLM_MMIO_GEN_MASK) == vlm_spte_mmio_gen(spte);

@@ -231,6 +231,36 @@ static void publish(struct vlm_mmu *mmu, unsigned int as_id, struct vlm_memslot 
 	set_apply(active, old, fresh);
 }
 
+u64 vlm_memslots_updates_left(struct vlm_mmu *mmu)
+{
+	u64 least = ~0ull;
+	unsigned int as_id;
+
+	for (as_id = 0; as_id < VLM_AS_NUM; as_id++) {
+		u64 left = vlm_generation_updates_left(vlm_memslots_get(mmu, as_id)->generation);
+
+		least = left < least ? left : least;
+	}
+	return least;
+}
+
+int vlm_memslots_skip_generations(struct vlm_mmu *mmu, u64 left)
+{
+	unsigned int as_id;
+
+	if (!left || left > vlm_memslots_updates_left(mmu))
+		return -EINVAL;
+	for (as_id = 0; as_id < VLM_AS_NUM; as_id++) {
+		struct vlm_memslots *slots = vlm_memslots_get(mmu, as_id);
+		u64 gen = slots->generation;
+
+		gen += (vlm_generation_updates_left(gen) - left) * VLM_AS_NUM;
+		/* A fault that runs now remembers the old one, which is not current any more. */
+		WRITE_ONCE(slots->generation, gen);
+	}
+	return 0;
+}
+
 int vlm_memslots_init(struct vlm_mmu *mmu)
 {
 	unsigned int as_id;

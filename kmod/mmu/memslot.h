@@ -104,6 +104,17 @@ void vlm_memslots_destroy(struct vlm_mmu *mmu);
  */
 int vlm_memslot_set(struct vlm_mmu *mmu, const struct vlm_memslot_request *req);
 
+/* Updates until the mmio generation of an address space wraps, the last of which wraps. Slots lock. */
+u64 vlm_memslots_updates_left(struct vlm_mmu *mmu);
+
+/*
+ * For tests: let generations pass in every address space as if slots had been updated,
+ * until the @left-th update from now makes the mmio generation wrap. Entries that remember an mmio
+ * access go stale. Never backwards, which would make entries of the past look
+ * current: -EINVAL. Slots lock.
+ */
+int vlm_memslots_skip_generations(struct vlm_mmu *mmu, u64 left);
+
 /* The current version. Valid within the read section, or under the slots lock. */
 struct vlm_memslots *vlm_memslots_get(struct vlm_mmu *mmu, unsigned int as_id);
 /* The slot that holds @gfn, an INVALID one included, or NULL. */

@@ -108,6 +108,32 @@ static int stats_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(stats);
 
+/*
+ * Updates of the slots until the mmio generation wraps. Writing a smaller number lets generations
+ * pass, so that a test need not make a quarter of a million updates.
+ */
+static int updates_left_get(void *data, u64 *val)
+{
+	struct vlm_vm *vm = data;
+
+	mutex_lock(&vm->slots_lock);
+	*val = vlm_memslots_updates_left(&vm->mmu);
+	mutex_unlock(&vm->slots_lock);
+	return 0;
+}
+
+static int updates_left_set(void *data, u64 val)
+{
+	struct vlm_vm *vm = data;
+	int err;
+
+	mutex_lock(&vm->slots_lock);
+	err = vlm_memslots_skip_generations(&vm->mmu, val);
+	mutex_unlock(&vm->slots_lock);
+	return err;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(updates_left_fops, updates_left_get, updates_left_set, "%llu\n");
+
 void vlm_vm_debugfs_add(struct vlm_vm *vm)
 {
 	char name[32];
@@ -116,6 +142,7 @@ void vlm_vm_debugfs_add(struct vlm_vm *vm)
 		 (unsigned int)atomic_inc_return(&next_folder));
 	vm->debugfs = debugfs_create_dir(name, root);
 	debugfs_create_file("stats", 0444, vm->debugfs, vm, &stats_fops);
+	debugfs_create_file("mmio_updates_left", 0600, vm->debugfs, vm, &updates_left_fops);
 }
 
 void vlm_vm_debugfs_remove(struct vlm_vm *vm)

@@ -167,6 +167,32 @@ TEST_F(MemslotTest, MmioGenerationWrapZapsOnceAndNothingStaleHits) {
   EXPECT_EQ(v.Count(VLM_PF_TAKEN), faults + 1) << "an entry of the last round was believed";
 }
 
+TEST_F(MemslotTest, SkippedGenerationsLeadToTheWrapAndNeverBack) {
+  Memory(0, 16, kHva);
+  vlm_mmu* mmu = m.mmu();
+  const u64 round = (u64{VLM_MMIO_GEN_MASK} + 1) / VLM_AS_NUM;
+  EXPECT_EQ(vlm_generation_updates_left(vlm_generation_first(1)), round);
+  EXPECT_EQ(vlm_generation_updates_left(Generation(m)), round - 1);
+  EXPECT_EQ(vlm_memslots_skip_generations(mmu, round), -EINVAL) << "back";
+  EXPECT_EQ(vlm_memslots_skip_generations(mmu, 0), -EINVAL);
+  EXPECT_EQ(v.Read(Gpa(100)), Outcome::kMmio);
+  ASSERT_EQ(vlm_memslots_skip_generations(mmu, 3), 0);
+  EXPECT_EQ(vlm_memslots_skip_generations(mmu, 4), -EINVAL);
+  EXPECT_EQ(vlm_generation_updates_left(Generation(m, 0)), 3u);
+  EXPECT_EQ(vlm_generation_updates_left(Generation(m, 1)), 3u);
+  EXPECT_NE(Generation(m, 0) % VLM_AS_NUM, Generation(m, 1) % VLM_AS_NUM);
+  const u64 faults = m.Stat(VLM_STAT_FAULTS), zaps = m.Stat(VLM_STAT_ZAP_ALL_FAST);
+  EXPECT_EQ(v.Read(Gpa(100)), Outcome::kMmio);
+  EXPECT_EQ(m.Stat(VLM_STAT_FAULTS), faults + 1)
+      << "an entry of a generation that passed was believed";
+  for (u32 i = 1; i <= 4; i++) {
+    Memory(1000 * i, 16, kHva + 1000 * i, 1, 0, i);
+    EXPECT_EQ(m.Stat(VLM_STAT_ZAP_ALL_FAST), zaps + (i >= 3)) << i;
+  }
+  EXPECT_EQ(vlm_memslots_skip_generations(mmu, round), -EINVAL);
+  EXPECT_EQ(vlm_memslots_skip_generations(mmu, round - 1), -EINVAL) << "one space has not wrapped";
+}
+
 TEST_F(MemslotTest, MmioEntryMadeDuringAnUpdateNeverHits) {
   const u64 gen = 1000 | VLM_GEN_UPDATING;
   const u64 spte = vlm_spte_make_mmio(&vlm_spte_ept, gen);
