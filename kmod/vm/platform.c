@@ -83,7 +83,10 @@ void vlm_platform_kill(struct vlm_mmu *mmu, const char *why)
 
 bool vlm_platform_break_wanted(struct vlm_mmu *mmu)
 {
-	return need_resched() || rwlock_needbreak(&mmu->lock);
+	/*
+	 * Not rwlock_needbreak(): on a kernel with voluntary preemption it denies that anybody waits.
+	 */
+	return need_resched() || rwlock_is_contended(&mmu->lock);
 }
 
 void vlm_platform_resched(void)
