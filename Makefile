@@ -7,6 +7,7 @@
 #   make unit          unit tests in user space, under ASan+UBSan and under TSan
 #   make soak          random operations on the MMU under ASan+UBSan, for SOAK=600 seconds
 #   make selftest      the list of selftests in the test machine
+#   make conformance   the same with what takes minutes: longer races, the kernel's own larger tests
 #   make lint          style and layering; make format rewrites the C++ files
 #   make kmod          vellum.ko for every supported kernel, into build/<release>/
 #   make vmm           the VMM and the programs for the machine, into build/host/
@@ -75,7 +76,7 @@ RUN := $(MACHINE)/run.py
 KERNELS_PY := python3 $(MACHINE)/kernels.py
 PARAMS := $(foreach word,$(PARAM),--param $(word))
 
-.PHONY: all run test unit soak selftest bench lint format debug kmod kmod-one kmod-part vmm asan tsan install clean packages lint-packages
+.PHONY: all run test unit soak selftest conformance bench lint format debug kmod kmod-one kmod-part vmm asan tsan install clean packages lint-packages
 
 all: kmod vmm
 
@@ -214,6 +215,10 @@ format:
 selftest: kmod vmm
 	@python3 $(MACHINE)/test_boot.py
 	@python3 selftests/run_list.py
+
+# The list with what takes minutes.
+conformance: kmod vmm
+	@python3 selftests/run_list.py --slow --boot-limit 3600
 
 # The random operations take what the selftests leave of the processors, and are heard of only when they fail.
 test: lint unit

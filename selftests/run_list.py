@@ -22,6 +22,7 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import mutants
 import upstream
 from errors import MachineError
 
@@ -36,13 +37,20 @@ BOOT_LIMIT = 900
 # In the machine. A test's output is shown only if it failed.
 RUNNER = r"""
 one() {
-	name=$1; limit=$2; expect=$3; shift 3
+	name=$1; limit=$2; expect=$3; says=$4; shift 4
 	echo "selftest $name begins" >/dev/kmsg
 	echo "BEGIN $name"
 	timeout -s KILL "$limit" "$@" >/tmp/out 2>&1 </dev/null
 	status=$?
+	if [ -n "$says" ] && ! grep -qF -- "$says" /tmp/out; then status=250; fi
 	if [ $status != $expect ]; then tail -n 40 /tmp/out; fi
 	echo "TEST $name $status"
+}
+mutant() {
+	module=$1; shift
+	insmod /add/$module || return
+	(export VELLUM_DEV=/dev/vellum; "$@")
+	rmmod vellum
 }
 mkdir -p /tmp
 """
@@ -60,8 +68,11 @@ class Test:
     timeout: int = 60
     expect: int = 0
     fast: bool = False
+    slow: bool = False
     peer: bool = True
     bare: bool = False
+    says: str = ""
+    mutant: str = ""
     mem: int = 512
     adds: tuple[str, ...] = ()
 
@@ -89,6 +100,8 @@ def read_list(path: Path) -> list[Test]:
         kernels = entry.pop("kernels", KERNELS)
         for key in ("args", "params", "adds"):
             entry[key] = tuple(entry.get(key, ()))
+        if "mutant" in entry:
+            entry |= {"bare": True, "peer": False}
         for kernel in kernels:
             try:
                 tests.append(Test(kernel=kernel, **entry))
@@ -125,12 +138,16 @@ def run_boot(tests: list[Test], paths: dict[str, Path], options: argparse.Namesp
         script = Path(scratch) / "tests.sh"
         lines = [RUNNER]
         for t in tests:
-            lines.append(shlex.join(["one", t.name, str(t.timeout), str(t.expect), f"./{Path(t.program).name}", *t.args]))
+            call = ["mutant", f"{t.mutant}.ko"] if t.mutant else []
+            lines.append(shlex.join([*call, "one", t.name, str(t.timeout), str(t.expect), t.says,
+                                     f"./{Path(t.program).name}", *t.args]))
         script.write_text("\n".join(lines) + "\n", encoding="utf-8")
         command = [sys.executable, str(HERE / "machine/run.py"), "--kernel", kernel, "--cpus", str(cpus),
                    "--mem", str(mem), "--timeout", str(options.boot_limit), "--script", str(script)]
         for program in sorted({t.program for t in tests}):
             command += ["--add", str(paths[program])]
+        for name in sorted({t.mutant for t in tests if t.mutant}):
+            command += ["--add", f"{mutants.build_for(name, kernel)}:/add/{name}.ko"]
         for extra in sorted({extra for t in tests for extra in t.adds}):
             command += ["--add", extra.format(vmm=VMM, guest=guest_kernel() if "{guest}" in extra else "")]
         if bare:
@@ -162,7 +179,8 @@ def judge(lines: list[str], machine_status: int, results: dict[str, Result]) -> 
             current.status = "did not end"
         elif (m := re.fullmatch(r"TEST (\S+) (\d+)", line)) and current:
             status = int(m.group(2))
-            current.status = {137: "timeout or killed", 4: "status 4 (skipped)"}.get(status, f"status {status}")
+            current.status = {137: "timeout or killed", 4: "status 4 (skipped)",
+                              250: "did not say what it should"}.get(status, f"status {status}")
             current.passed = status == current.test.expect
             if current.passed:
                 current.status, current.output = "ok", []
@@ -189,6 +207,7 @@ def parse() -> argparse.Namespace:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="only tests whose name contains one of these")
     parser.add_argument("--fast", action="store_true", help="the short list, on the first kernel")
+    parser.add_argument("--slow", action="store_true", help="also what takes minutes")
     parser.add_argument("--peer", action="store_true", help="on the kernel's own kvm_intel")
     parser.add_argument("--kernel", choices=KERNELS, action="append", help="only on this kernel")
     parser.add_argument("--on", choices=("bochs", "qemu", "host"), help="as for run.py")
@@ -206,7 +225,8 @@ def select(tests: list[Test], options: argparse.Namespace) -> list[Test]:
     """The tests that the options ask for."""
     kernels = options.kernel or (KERNELS[:1] if options.fast else KERNELS)
     return [t for t in tests
-            if t.kernel in kernels and (t.fast or not options.fast) and (t.peer or not options.peer)
+            if t.kernel in kernels and (t.fast or not options.fast) and (options.slow or not t.slow)
+            and (t.peer or not options.peer)
             and (not options.names or any(name in t.name for name in options.names))]
 
 
