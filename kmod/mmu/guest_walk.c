@@ -343,8 +343,12 @@ static __always_inline enum vlm_walk_status walk_format(const struct guest_pt_fo
 enum vlm_walk_status vlm_guest_walk(struct vlm_mmu *mmu, const struct vlm_guest_paging *paging,
 				    u64 gva, u32 access, struct vlm_guest_walk *out)
 {
-	struct walk w = { .mmu = mmu, .paging = paging, .gva = gva, .access = access };
+	struct walk w;
 
+	w.mmu = mmu;
+	w.paging = paging;
+	w.gva = gva;
+	w.access = access;
 	memset(out, 0, sizeof(*out));
 	if (!(paging->cr0 & GCR0_PG)) {
 		out->gpa = gva;

@@ -83,8 +83,11 @@ enum vlm_emul_io vlm_emul_mem_fetch(struct vlm_emul *e, u64 lin, void *buf, u32 
 	return VLM_EMUL_IO_OK;
 }
 
-/* The read that user space completed is asked for again: hand it over once. */
-static bool take_result(struct vlm_vcpu *vcpu, u64 gpa, u32 len, void *buf)
+/*
+ * The read that user space completed is asked for again: hand it over once. It was
+ * translated and allowed when it left.
+ */
+static bool take_result(struct vlm_vcpu *vcpu, u64 lin, u32 len, void *buf)
 {
 	struct vlm_user_io *io = &vcpu->io;
 
@@ -92,7 +95,7 @@ static bool take_result(struct vlm_vcpu *vcpu, u64 gpa, u32 len, void *buf)
 		return false;
 	io->kind = VLM_IO_NONE;
 	io->done = false;
-	if (io->part[0].gpa != gpa || io->len != len)
+	if (io->lin != lin || io->len != len)
 		return false;
 	memcpy(buf, io->data, len);
 	return true;
@@ -102,19 +105,15 @@ enum vlm_emul_io vlm_emul_mem_read(struct vlm_emul *e, u64 lin, void *buf, u32 l
 {
 	struct vlm_vcpu *vcpu = vlm_emul_owner(e);
 	enum vlm_emul_io ret;
-	u64 gpa;
 
-	if (vcpu->io.kind == VLM_IO_MMIO_READ && vcpu->io.done) {
-		if (vlm_gva_to_gpa(vcpu, lin, walk_access(e, acc), &gpa, &e->fault))
-			return VLM_EMUL_IO_FAULT;
-		if (take_result(vcpu, gpa, len, buf))
-			return VLM_EMUL_IO_OK;
-	}
+	if (take_result(vcpu, lin, len, buf))
+		return VLM_EMUL_IO_OK;
 	ret = translate(e, lin, len, walk_access(e, acc));
 	if (ret != VLM_EMUL_IO_OK)
 		return ret;
 	if (is_memory(vcpu) && !copy_from_parts(vcpu, buf))
 		return VLM_EMUL_IO_OK;
+	vcpu->io.lin = lin;
 	return vlm_mmio_read(vcpu, buf);
 }
 

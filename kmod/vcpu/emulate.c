@@ -8,26 +8,18 @@
 
 #include "private.h"
 
-static u32 access_rights(const struct kvm_segment *seg)
-{
-	return seg->type | seg->s << 4 | seg->dpl << 5 | seg->present << 7 | seg->avl << 12 |
-	       seg->l << 13 | seg->db << 14 | seg->g << 15 |
-	       (seg->unusable ? VLM_EMUL_AR_UNUSABLE : 0);
-}
-
 static void fill(struct vlm_vcpu *vcpu)
 {
 	struct vlm_emul *e = &vcpu->emul;
-	struct kvm_segment cs;
 
-	vlm_vmx_get_segment(&vcpu->vmx, VLM_SEG_CS, &cs);
 	e->regs = vcpu->regs;
 	e->rip = vlm_vmx_rip(&vcpu->vmx);
 	e->rflags = vlm_vmx_rflags(&vcpu->vmx);
 	e->cr0 = vlm_vmx_cr0(&vcpu->vmx);
 	e->cr4 = vlm_vmx_cr4(&vcpu->vmx);
 	e->efer = vlm_vmx_efer(&vcpu->vmx);
-	e->mode = vlm_emul_mode_of(e->cr0, e->efer, e->rflags, access_rights(&cs));
+	/* The emulator knows access rights in the VMCS's format. */
+	e->mode = vlm_emul_mode_of(e->cr0, e->efer, e->rflags, vlm_vmx_cs_ar(&vcpu->vmx));
 	e->cpl = e->mode == VLM_EMUL_REAL ? 0 : e->mode == VLM_EMUL_VM86 ? 3 :
 		 vlm_vmx_cpl(&vcpu->vmx);
 }

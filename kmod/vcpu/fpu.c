@@ -78,14 +78,14 @@ static bool uses_pkru(struct vlm_vcpu *vcpu)
 {
 	return boot_cpu_has(X86_FEATURE_OSPKE) &&
 	       ((vcpu->fpu.xcr0 & XFEATURE_MASK_PKRU) ||
-		(vlm_vmx_cr4(&vcpu->vmx) & X86_CR4_PKE));
+		(vlm_vmx_cr4_exiting(&vcpu->vmx) & X86_CR4_PKE));
 }
 
 /* A guest without CR4.OSXSAVE cannot tell what XCR0 holds. It changes by XSETBV only, which exits. */
 static bool swaps_xcr0(struct vlm_vcpu *vcpu)
 {
 	return host_xcr0 && vcpu->fpu.xcr0 != host_xcr0 &&
-	       (vlm_vmx_cr4(&vcpu->vmx) & X86_CR4_OSXSAVE);
+	       (vlm_vmx_cr4_exiting(&vcpu->vmx) & X86_CR4_OSXSAVE);
 }
 
 void vlm_fpu_enter(struct vlm_vcpu *vcpu)

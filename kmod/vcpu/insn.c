@@ -9,12 +9,8 @@
 
 bool vlm_is_long64(struct vlm_vcpu *vcpu)
 {
-	struct kvm_segment cs;
-
-	if (!(vlm_vmx_efer(&vcpu->vmx) & EFER_LMA))
-		return false;
-	vlm_vmx_get_segment(&vcpu->vmx, VLM_SEG_CS, &cs);
-	return cs.l;
+	return (vlm_vmx_efer(&vcpu->vmx) & EFER_LMA) &&
+	       (vlm_vmx_cs_ar(&vcpu->vmx) & VMX_AR_L_MASK);
 }
 
 u64 vlm_linear_rip(struct vlm_vcpu *vcpu)
@@ -40,12 +36,12 @@ int vlm_step_done(struct vlm_vcpu *vcpu, u64 rflags)
 
 int vlm_skip_bytes(struct vlm_vcpu *vcpu, u32 len)
 {
-	u64 rip = vlm_vmx_rip(&vcpu->vmx) + len;
+	u64 old = vlm_vmx_rip(&vcpu->vmx), rip = old + len;
 	u64 rflags = vlm_vmx_rflags(&vcpu->vmx);
 	u32 state = vlm_vmx_interruptibility(&vcpu->vmx);
 
-	/* Outside 64-bit mode the instruction pointer has 32 bits at most. */
-	if (!vlm_is_long64(vcpu))
+	/* Outside 64-bit mode the instruction pointer has 32 bits at most: look at a carry only. */
+	if (unlikely((old ^ rip) >> 32) && !vlm_is_long64(vcpu))
 		rip = (u32)rip;
 	vlm_vmx_set_rip(&vcpu->vmx, rip);
 	if (state & (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS))

@@ -164,6 +164,7 @@ enum vlm_io_kind {
  * @lip:	linear address of the instruction when it left; a different one
  *		at completion means that user space moved the vCPU elsewhere
  * @port, @size, @count: of port I/O
+ * @lin:	linear address of a memory read
  * @part:	guest-physical pieces of a memory access, one per page
  * @cur, @off:	piece and offset inside it that is being worked on
  * @pos:	bytes of @data done
@@ -177,6 +178,7 @@ struct vlm_user_io {
 	u16 port;
 	u8 size;
 	u32 count;
+	u64 lin;
 	struct {
 		u64 gpa;
 		u32 len;

@@ -118,6 +118,11 @@ int vlm_platform_guest_read(struct vlm_mmu *mmu, unsigned int as_id, u64 gpa, vo
 	if (!slot)
 		return -EFAULT;
 	src = (const void __user *)vlm_slot_hva(slot, gpa);
+	/* Entries of page tables, mostly: read them in one go. */
+	if (len == 8)
+		return get_user(*(u64 *)data, (const u64 __user *)src);
+	if (len == 4)
+		return get_user(*(u32 *)data, (const u32 __user *)src);
 	return copy_from_user(data, src, len) ? -EFAULT : 0;
 }
 

@@ -81,6 +81,12 @@ void vlm_host_state_set_cpu(struct vlm_vmx *vmx, int cpu);
 void vlm_host_state_save(struct vlm_vmx *vmx);
 void vlm_host_state_restore(struct vlm_vmx *vmx);
 
+static inline void vlm_cache_reg(struct vlm_vmx *vmx, enum vlm_cached_reg reg, u64 value)
+{
+	vmx->cached[reg] = value;
+	vmx->cached_valid |= BIT(reg);
+}
+
 /* regs.c */
 void vlm_regs_flush(struct vlm_vmx *vmx);
 

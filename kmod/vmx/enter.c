@@ -214,8 +214,7 @@ void vlm_vmx_enter(struct vlm_vmx *vmx, struct vlm_exit *exit)
 	failed = run_guest(vmx, &reason, &intr_info);
 
 	restore_after_exit(debugctl);
-	vmx->rip_valid = false;
-	vmx->rflags_valid = false;
+	vmx->cached_valid = 0;
 	if (unlikely(failed)) {
 		memset(exit, 0, sizeof(*exit));
 		exit->reason = VLM_EXIT_NONE;

@@ -19,14 +19,10 @@ void vlm_vmx_cancel_injection(struct vlm_vmx *vmx)
 	vlm_vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, 0);
 }
 
-u32 vlm_vmx_interruptibility(struct vlm_vmx *vmx)
-{
-	return vlm_vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
-}
-
 void vlm_vmx_set_interruptibility(struct vlm_vmx *vmx, u32 state)
 {
 	vlm_vmcs_write32(GUEST_INTERRUPTIBILITY_INFO, state);
+	vlm_cache_reg(vmx, VLM_CACHED_INTERRUPTIBILITY, state);
 }
 
 u64 vlm_vmx_pending_debug(struct vlm_vmx *vmx)

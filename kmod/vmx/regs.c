@@ -36,47 +36,56 @@
 #define VLM_CR4_FLUSH	(X86_CR4_PGE | X86_CR4_PAE | X86_CR4_PSE | X86_CR4_PCIDE |	\
 			 X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE | X86_CR4_LA57)
 
-u64 vlm_vmx_rip(struct vlm_vmx *vmx)
+/* Where the cached registers stand; CR0 and CR4 get the bits that the guest does not own. */
+static const u16 cached_field[VLM_NR_CACHED_REGS] = {
+	[VLM_CACHED_RIP] = GUEST_RIP,
+	[VLM_CACHED_RFLAGS] = GUEST_RFLAGS,
+	[VLM_CACHED_CR0] = GUEST_CR0,
+	[VLM_CACHED_CR3] = GUEST_CR3,
+	[VLM_CACHED_CR4] = GUEST_CR4,
+	[VLM_CACHED_EFER] = GUEST_IA32_EFER,
+	[VLM_CACHED_CS_AR] = GUEST_CS_AR_BYTES,
+	[VLM_CACHED_SS_AR] = GUEST_SS_AR_BYTES,
+	[VLM_CACHED_INTERRUPTIBILITY] = GUEST_INTERRUPTIBILITY_INFO,
+};
+
+void vlm_vmx_fetch(struct vlm_vmx *vmx, enum vlm_cached_reg reg)
 {
-	if (!vmx->rip_valid) {
-		vmx->rip = vlm_vmcs_read_natural(GUEST_RIP);
-		vmx->rip_valid = true;
-	}
-	return vmx->rip;
+	u64 value = vlm_vmcs_read_any(cached_field[reg]);
+
+	if (reg == VLM_CACHED_CR0)
+		value = (value & VLM_CR0_GUEST) |
+			(vlm_vmcs_read_natural(CR0_READ_SHADOW) & ~VLM_CR0_GUEST);
+	else if (reg == VLM_CACHED_CR4)
+		value = (value & vmx->cr4_guest_mask) | (vmx->cr4_shadow & ~vmx->cr4_guest_mask);
+	vlm_cache_reg(vmx, reg, value);
+}
+
+static void forget(struct vlm_vmx *vmx, enum vlm_cached_reg reg)
+{
+	vmx->cached_valid &= ~BIT(reg);
 }
 
 void vlm_vmx_set_rip(struct vlm_vmx *vmx, u64 rip)
 {
-	vmx->rip = rip;
-	vmx->rip_valid = true;
-	vmx->rip_dirty = true;
-}
-
-u64 vlm_vmx_rflags(struct vlm_vmx *vmx)
-{
-	if (!vmx->rflags_valid) {
-		vmx->rflags = vlm_vmcs_read_natural(GUEST_RFLAGS);
-		vmx->rflags_valid = true;
-	}
-	return vmx->rflags;
+	vlm_cache_reg(vmx, VLM_CACHED_RIP, rip);
+	vmx->cached_dirty |= BIT(VLM_CACHED_RIP);
 }
 
 void vlm_vmx_set_rflags(struct vlm_vmx *vmx, u64 rflags)
 {
-	vmx->rflags = rflags | X86_EFLAGS_FIXED;
-	vmx->rflags_valid = true;
-	vmx->rflags_dirty = true;
+	vlm_cache_reg(vmx, VLM_CACHED_RFLAGS, rflags | X86_EFLAGS_FIXED);
+	vmx->cached_dirty |= BIT(VLM_CACHED_RFLAGS);
 }
 
 /* Write what the cache holds back before an entry. */
 void vlm_regs_flush(struct vlm_vmx *vmx)
 {
-	if (vmx->rip_dirty)
-		vlm_vmcs_write_natural(GUEST_RIP, vmx->rip);
-	if (vmx->rflags_dirty)
-		vlm_vmcs_write_natural(GUEST_RFLAGS, vmx->rflags);
-	vmx->rip_dirty = false;
-	vmx->rflags_dirty = false;
+	if (vmx->cached_dirty & BIT(VLM_CACHED_RIP))
+		vlm_vmcs_write_natural(GUEST_RIP, vmx->cached[VLM_CACHED_RIP]);
+	if (vmx->cached_dirty & BIT(VLM_CACHED_RFLAGS))
+		vlm_vmcs_write_natural(GUEST_RFLAGS, vmx->cached[VLM_CACHED_RFLAGS]);
+	vmx->cached_dirty = 0;
 	vlm_vmcs_write_natural(GUEST_RSP, vmx->sw.regs[VLM_RSP]);
 }
 
@@ -137,6 +146,10 @@ void vlm_vmx_set_segment(struct vlm_vmx *vmx, enum vlm_seg seg, const struct kvm
 	vlm_vmcs_write_natural(VLM_SEG_FIELD(GUEST_ES_BASE, seg), in->base);
 	vlm_vmcs_write32(VLM_SEG_FIELD(GUEST_ES_LIMIT, seg), in->limit);
 	vlm_vmcs_write32(VLM_SEG_FIELD(GUEST_ES_AR_BYTES, seg), access_rights(seg, in));
+	if (seg == VLM_SEG_CS)
+		forget(vmx, VLM_CACHED_CS_AR);
+	else if (seg == VLM_SEG_SS)
+		forget(vmx, VLM_CACHED_SS_AR);
 	if (seg == VLM_SEG_TR && (vlm_vmx_efer(vmx) & EFER_LMA))
 		fix_tr_for_long_mode();
 }
@@ -144,11 +157,6 @@ void vlm_vmx_set_segment(struct vlm_vmx *vmx, enum vlm_seg seg, const struct kvm
 u64 vlm_vmx_segment_base(struct vlm_vmx *vmx, enum vlm_seg seg)
 {
 	return vlm_vmcs_read_natural(VLM_SEG_FIELD(GUEST_ES_BASE, seg));
-}
-
-int vlm_vmx_cpl(struct vlm_vmx *vmx)
-{
-	return VMX_AR_DPL(vlm_vmcs_read32(GUEST_SS_AR_BYTES));
 }
 
 void vlm_vmx_get_dtable(struct vlm_vmx *vmx, bool idt, struct kvm_dtable *out)
@@ -172,12 +180,6 @@ void vlm_vmx_set_dtable(struct vlm_vmx *vmx, bool idt, const struct kvm_dtable *
 	}
 }
 
-u64 vlm_vmx_cr0(struct vlm_vmx *vmx)
-{
-	return (vlm_vmcs_read_natural(GUEST_CR0) & VLM_CR0_GUEST) |
-	       (vlm_vmcs_read_natural(CR0_READ_SHADOW) & ~VLM_CR0_GUEST);
-}
-
 void vlm_vmx_set_cr0(struct vlm_vmx *vmx, u64 cr0)
 {
 	u64 old = vlm_vmcs_read_natural(GUEST_CR0);
@@ -188,6 +190,7 @@ void vlm_vmx_set_cr0(struct vlm_vmx *vmx, u64 cr0)
 	value &= vlm_vmx_caps.cr0_fixed1;
 	vlm_vmcs_write_natural(CR0_READ_SHADOW, cr0 | X86_CR0_ET);
 	vlm_vmcs_write_natural(GUEST_CR0, value);
+	forget(vmx, VLM_CACHED_CR0);
 	if ((old ^ value) & VLM_CR0_FLUSH)
 		vlm_vmx_flush_vpid(vmx);
 }
@@ -202,21 +205,11 @@ void vlm_vmx_set_cr2(struct vlm_vmx *vmx, u64 cr2)
 	vmx->cr2 = cr2;
 }
 
-u64 vlm_vmx_cr3(struct vlm_vmx *vmx)
-{
-	return vlm_vmcs_read_natural(GUEST_CR3);
-}
-
 void vlm_vmx_set_cr3(struct vlm_vmx *vmx, u64 cr3)
 {
 	vlm_vmcs_write_natural(GUEST_CR3, cr3);
+	vlm_cache_reg(vmx, VLM_CACHED_CR3, cr3);
 	vlm_vmx_flush_vpid(vmx);
-}
-
-u64 vlm_vmx_cr4(struct vlm_vmx *vmx)
-{
-	return (vlm_vmcs_read_natural(GUEST_CR4) & vmx->cr4_guest_mask) |
-	       (vlm_vmcs_read_natural(CR4_READ_SHADOW) & ~vmx->cr4_guest_mask);
 }
 
 void vlm_vmx_set_cr4(struct vlm_vmx *vmx, u64 cr4)
@@ -226,7 +219,9 @@ void vlm_vmx_set_cr4(struct vlm_vmx *vmx, u64 cr4)
 	u64 value = cr4 | vlm_vmx_caps.cr4_fixed0 | (__read_cr4() & X86_CR4_MCE);
 
 	vlm_vmcs_write_natural(CR4_READ_SHADOW, cr4);
+	vmx->cr4_shadow = cr4;
 	vlm_vmcs_write_natural(GUEST_CR4, value);
+	forget(vmx, VLM_CACHED_CR4);
 	if ((old ^ value) & VLM_CR4_FLUSH)
 		vlm_vmx_flush_vpid(vmx);
 }
@@ -238,11 +233,8 @@ void vlm_vmx_set_cr4_guest_bits(struct vlm_vmx *vmx, u64 bits)
 	vmx->cr4_guest_mask = bits & ~VLM_CR4_MUST_EXIT & vlm_vmx_caps.cr4_fixed1;
 	vlm_vmcs_write_natural(CR4_GUEST_HOST_MASK, ~vmx->cr4_guest_mask);
 	vlm_vmcs_write_natural(CR4_READ_SHADOW, cr4);
-}
-
-u64 vlm_vmx_efer(struct vlm_vmx *vmx)
-{
-	return vlm_vmcs_read64(GUEST_IA32_EFER);
+	vmx->cr4_shadow = cr4;
+	forget(vmx, VLM_CACHED_CR4);
 }
 
 void vlm_vmx_set_efer(struct vlm_vmx *vmx, u64 efer)
@@ -252,6 +244,7 @@ void vlm_vmx_set_efer(struct vlm_vmx *vmx, u64 efer)
 	u32 value = efer & EFER_LMA ? ctls | VM_ENTRY_IA32E_MODE : ctls & ~VM_ENTRY_IA32E_MODE;
 
 	vlm_vmcs_write64(GUEST_IA32_EFER, efer);
+	vlm_cache_reg(vmx, VLM_CACHED_EFER, efer);
 	if (value != ctls)
 		vlm_vmcs_write32(VM_ENTRY_CONTROLS, value);
 	if (efer & EFER_LMA)
@@ -319,7 +312,7 @@ void vlm_vmx_reset(struct vlm_vmx *vmx)
 	vlm_vmx_set_dr7(vmx, VLM_DR7_FIXED);
 	vlm_vmcs_write64(GUEST_IA32_DEBUGCTL, 0);
 	vlm_vmcs_write_natural(GUEST_PENDING_DBG_EXCEPTIONS, 0);
-	vlm_vmcs_write32(GUEST_INTERRUPTIBILITY_INFO, 0);
+	vlm_vmx_set_interruptibility(vmx, 0);
 	vlm_vmcs_write32(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
 	vlm_vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, 0);
 	vlm_vmx_set_irq_window(vmx, false);

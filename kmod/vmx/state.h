@@ -16,6 +16,20 @@ enum vlm_lazy_msr {
 	VLM_NR_LAZY_MSRS
 };
 
+/* Guest registers of the VMCS that are read at most once per exit. */
+enum vlm_cached_reg {
+	VLM_CACHED_RIP,
+	VLM_CACHED_RFLAGS,
+	VLM_CACHED_CR0,		/* as the guest sees it */
+	VLM_CACHED_CR3,
+	VLM_CACHED_CR4,		/* as the guest sees it */
+	VLM_CACHED_EFER,
+	VLM_CACHED_CS_AR,
+	VLM_CACHED_SS_AR,
+	VLM_CACHED_INTERRUPTIBILITY,
+	VLM_NR_CACHED_REGS
+};
+
 /* The part that entry.S reaches; offsets are in entry.h. */
 struct vlm_vmx_switch {
 	u64 *regs;		/* GPRs, indices of enum vlm_gpr */
@@ -45,7 +59,11 @@ struct vlm_vmx_switch {
  * @pin, @cpu_based, @secondary, @exit_ctls: what the VMCS holds, to save VMREADs.
  *		The entry controls are not kept, hardware changes a bit of them.
  * @cr4_guest_mask: CR4 bits that the guest may change without an exit
- * @rip, @rflags, @rip_valid, @rflags_valid, @rip_dirty, @rflags_dirty: cache of the two
+ * @cr4_shadow: what the guest reads of the other bits
+ * @cached:	registers by enum vlm_cached_reg
+ * @cached_valid: bits of those that are known; none after an exit
+ * @cached_dirty: bits of those that the VMCS gets before the next entry (RIP and RFLAGS;
+ *		the others are written through)
  * @cr2:	the guest's CR2 while the host runs
  * @spec_ctrl_passed: the guest writes IA32_SPEC_CTRL without an exit
  * @l1d_dirty:	the host worked since the last entry: flush the L1 data cache if that matters here
@@ -74,10 +92,10 @@ struct vlm_vmx {
 	u32 secondary;
 	u32 exit_ctls;
 	u64 cr4_guest_mask;
-	u64 rip;
-	u64 rflags;
-	bool rip_valid, rflags_valid;
-	bool rip_dirty, rflags_dirty;
+	u64 cr4_shadow;
+	u64 cached[VLM_NR_CACHED_REGS];
+	u32 cached_valid;
+	u32 cached_dirty;
 	u64 cr2;
 	bool spec_ctrl_passed;
 	bool l1d_dirty;

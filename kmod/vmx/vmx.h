@@ -7,6 +7,7 @@
 #ifndef VLM_VMX_VMX_H
 #define VLM_VMX_VMX_H
 
+#include <linux/bits.h>
 #include <linux/kvm.h>
 #include <linux/types.h>
 
@@ -94,26 +95,73 @@ void vlm_vmx_put(struct vlm_vmx *vmx);			/* host MSRs and segments back */
 void vlm_vmx_enter(struct vlm_vmx *vmx, struct vlm_exit *exit);
 
 /* Registers kept in the VMCS. RSP lives in regs[VLM_RSP] and is synchronised by enter. */
-u64 vlm_vmx_rip(struct vlm_vmx *vmx);
+void vlm_vmx_fetch(struct vlm_vmx *vmx, enum vlm_cached_reg reg);	/* fill the cache */
+
+static inline u64 vlm_vmx_cached(struct vlm_vmx *vmx, enum vlm_cached_reg reg)
+{
+	if (!(vmx->cached_valid & BIT(reg)))
+		vlm_vmx_fetch(vmx, reg);
+	return vmx->cached[reg];
+}
+
+static inline u64 vlm_vmx_rip(struct vlm_vmx *vmx)
+{
+	return vlm_vmx_cached(vmx, VLM_CACHED_RIP);
+}
+
+static inline u64 vlm_vmx_rflags(struct vlm_vmx *vmx)
+{
+	return vlm_vmx_cached(vmx, VLM_CACHED_RFLAGS);
+}
+
 void vlm_vmx_set_rip(struct vlm_vmx *vmx, u64 rip);
-u64 vlm_vmx_rflags(struct vlm_vmx *vmx);
 void vlm_vmx_set_rflags(struct vlm_vmx *vmx, u64 rflags);
 void vlm_vmx_get_segment(struct vlm_vmx *vmx, enum vlm_seg seg, struct kvm_segment *out);
 void vlm_vmx_set_segment(struct vlm_vmx *vmx, enum vlm_seg seg, const struct kvm_segment *in);
 u64 vlm_vmx_segment_base(struct vlm_vmx *vmx, enum vlm_seg seg);
-int vlm_vmx_cpl(struct vlm_vmx *vmx);	/* DPL of SS, SDM "Guest Register State" */
+
+/* Access rights in the VMCS's format, SDM table "Format of Access Rights". */
+static inline u32 vlm_vmx_cs_ar(struct vlm_vmx *vmx)
+{
+	return (u32)vlm_vmx_cached(vmx, VLM_CACHED_CS_AR);
+}
+
+/* DPL of SS, SDM "Guest Register State". */
+static inline int vlm_vmx_cpl(struct vlm_vmx *vmx)
+{
+	return vlm_vmx_cached(vmx, VLM_CACHED_SS_AR) >> 5 & 3;
+}
+
 void vlm_vmx_get_dtable(struct vlm_vmx *vmx, bool idt, struct kvm_dtable *out);
 void vlm_vmx_set_dtable(struct vlm_vmx *vmx, bool idt, const struct kvm_dtable *in);
 
 /* Control registers as the guest sees them; masks and fixed bits are handled inside. */
-u64 vlm_vmx_cr0(struct vlm_vmx *vmx);
+static inline u64 vlm_vmx_cr0(struct vlm_vmx *vmx)
+{
+	return vlm_vmx_cached(vmx, VLM_CACHED_CR0);
+}
+
 void vlm_vmx_set_cr0(struct vlm_vmx *vmx, u64 cr0);
 /* CR2 is switched by enter; */
 u64 vlm_vmx_cr2(struct vlm_vmx *vmx);
 void vlm_vmx_set_cr2(struct vlm_vmx *vmx, u64 cr2);
-u64 vlm_vmx_cr3(struct vlm_vmx *vmx);
+static inline u64 vlm_vmx_cr3(struct vlm_vmx *vmx)
+{
+	return vlm_vmx_cached(vmx, VLM_CACHED_CR3);
+}
+
 void vlm_vmx_set_cr3(struct vlm_vmx *vmx, u64 cr3);
-u64 vlm_vmx_cr4(struct vlm_vmx *vmx);
+static inline u64 vlm_vmx_cr4(struct vlm_vmx *vmx)
+{
+	return vlm_vmx_cached(vmx, VLM_CACHED_CR4);
+}
+
+/* Likewise, but only bits that exit when the guest changes them count: OSXSAVE, PKE, ... */
+static inline u64 vlm_vmx_cr4_exiting(const struct vlm_vmx *vmx)
+{
+	return vmx->cr4_shadow;
+}
+
 void vlm_vmx_set_cr4(struct vlm_vmx *vmx, u64 cr4);
 /*
  * CR4 bits that vcpu/ leaves to the guest, e.g. by its CPUID. Bits that must exit
@@ -121,7 +169,12 @@ void vlm_vmx_set_cr4(struct vlm_vmx *vmx, u64 cr4);
  * 64-bit processor has.
  */
 void vlm_vmx_set_cr4_guest_bits(struct vlm_vmx *vmx, u64 bits);
-u64 vlm_vmx_efer(struct vlm_vmx *vmx);
+
+static inline u64 vlm_vmx_efer(struct vlm_vmx *vmx)
+{
+	return vlm_vmx_cached(vmx, VLM_CACHED_EFER);
+}
+
 void vlm_vmx_set_efer(struct vlm_vmx *vmx, u64 efer);	/* also the "IA-32e mode guest" control */
 u64 vlm_vmx_dr7(struct vlm_vmx *vmx);
 #define VLM_DR7_FIXED	0x400ULL	/* the bit of DR7 that is always 1 */
@@ -140,7 +193,13 @@ void vlm_vmx_inject(struct vlm_vmx *vmx, u32 info, u32 error, u32 insn_len);
 void vlm_vmx_cancel_injection(struct vlm_vmx *vmx);
 void vlm_vmx_set_irq_window(struct vlm_vmx *vmx, bool on);
 void vlm_vmx_set_nmi_window(struct vlm_vmx *vmx, bool on);
-u32 vlm_vmx_interruptibility(struct vlm_vmx *vmx);	/* SDM "Interruptibility State" bits */
+
+/* SDM "Interruptibility State" bits. */
+static inline u32 vlm_vmx_interruptibility(struct vlm_vmx *vmx)
+{
+	return (u32)vlm_vmx_cached(vmx, VLM_CACHED_INTERRUPTIBILITY);
+}
+
 void vlm_vmx_set_interruptibility(struct vlm_vmx *vmx, u32 state);
 u64 vlm_vmx_pending_debug(struct vlm_vmx *vmx);		/* SDM "Pending Debug Exceptions" */
 void vlm_vmx_set_pending_debug(struct vlm_vmx *vmx, u64 bits);
