@@ -181,9 +181,9 @@ TEST_F(MemslotTest, SkippedGenerationsLeadToTheWrapAndNeverBack) {
   EXPECT_EQ(vlm_generation_updates_left(Generation(m, 0)), 3u);
   EXPECT_EQ(vlm_generation_updates_left(Generation(m, 1)), 3u);
   EXPECT_NE(Generation(m, 0) % VLM_AS_NUM, Generation(m, 1) % VLM_AS_NUM);
-  const u64 faults = m.Stat(VLM_STAT_FAULTS), zaps = m.Stat(VLM_STAT_ZAP_ALL_FAST);
+  const u64 faults = m.Stat(VLM_PF_TAKEN), zaps = m.Stat(VLM_STAT_ZAP_ALL_FAST);
   EXPECT_EQ(v.Read(Gpa(100)), Outcome::kMmio);
-  EXPECT_EQ(m.Stat(VLM_STAT_FAULTS), faults + 1)
+  EXPECT_EQ(m.Stat(VLM_PF_TAKEN), faults + 1)
       << "an entry of a generation that passed was believed";
   for (u32 i = 1; i <= 4; i++) {
     Memory(1000 * i, 16, kHva + 1000 * i, 1, 0, i);
