@@ -1,27 +1,75 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Dirty logging by write protection. */
+/* Dirty logs: have writes seen, and say what was seen. */
+#include "dirty.h"
 #include "memslot_change.h"
 #include "mmu.h"
 #include "tdp.h"
+
+/* Words whose bits are fetched before the tables are looked at: one lowest table's worth. */
+#define BATCH_WORDS	(VLM_TABLE_ENTRIES / BITS_PER_LONG)
+
+unsigned long *vlm_dirty_log_alloc(struct vlm_mmu *mmu, u64 npages)
+{
+	unsigned long *log = (unsigned long *)kvcalloc(BITS_TO_LONGS(npages), sizeof(long),
+						       GFP_KERNEL_ACCOUNT);
+
+	if (log && (mmu->log_flags & VLM_LOG_ALL_SET))
+		bitmap_set(log, 0, (unsigned int)npages);
+	return log;
+}
+
+/**
+ * struct pass - one pass over a log, or over a slot
+ * @op:		holds the mmu lock for read
+ * @slot:	whose pages
+ * @cache:	tables for splitting huge pages
+ */
+struct pass {
+	struct vlm_tdp_op op;
+	const struct vlm_memslot *slot;
+	struct vlm_page_cache cache;
+};
+
+static void pass_begin(struct pass *p, struct vlm_mmu *mmu, const struct vlm_memslot *slot)
+{
+	p->slot = slot;
+	p->cache.nr = 0;
+	/*
+	 * Shared mode is enough: faults install first and mark second, so a write that
+	 * this pass does not report is either prevented here or marked after the bit was
+	 * fetched.
+	 */
+	vlm_tdp_begin(&p->op, mmu, VLM_LOCK_SHARED, VLM_MAY_YIELD);
+}
+
+static void pass_end(struct pass *p)
+{
+	struct vlm_mmu *mmu = p->op.mmu;
+
+	vlm_tdp_end(&p->op);
+	vlm_page_cache_drain(mmu, &p->cache);
+}
 
 void vlm_memslot_start_logging(struct vlm_mmu *mmu, const struct vlm_memslot *slot)
 {
 	u64 start = slot->base_gfn, end = slot->base_gfn + slot->npages;
 	struct vlm_mmu_page *root;
-	struct vlm_tdp_op op;
+	struct pass p;
 
-	vlm_tdp_begin(&op, mmu, VLM_LOCK_SHARED, VLM_MAY_YIELD);
+	/* Everything counts as written: the first clear of a page begins to look. */
+	if (mmu->log_flags & VLM_LOG_ALL_SET)
+		return;
+	pass_begin(&p, mmu, slot);
 	vlm_for_each_root(mmu, root, VLM_ROOTS_VALID) {
 		if (root->role.as_id != slot->as_id)
 			continue;
 		/* A huge leaf that stays for want of memory is split by the first write to it. */
-		vlm_tdp_split_range(&op, root, start, end);
-		vlm_tdp_wrprot(&op, root, start, end);
+		vlm_tdp_split_range(&p.op, root, start, end, &p.cache);
+		vlm_tdp_protect_range(&p.op, root, start, end);
 	}
 	/* Another thread may have taken a permission and not flushed yet. */
-	op.flush.needed = true;
-	vlm_tdp_end(&op);
-	vlm_page_cache_drain(mmu, &mmu->split_cache);
+	p.op.flush.needed = true;
+	pass_end(&p);
 }
 
 void vlm_memslot_stop_logging(struct vlm_mmu *mmu, const struct vlm_memslot *slot)
@@ -37,36 +85,107 @@ void vlm_memslot_stop_logging(struct vlm_mmu *mmu, const struct vlm_memslot *slo
 	vlm_tdp_end(&op);
 }
 
-/* Write-protect the pages of bitmap word @word that @mask names. */
-static void protect_word(struct vlm_tdp_op *op, const struct vlm_memslot *slot, u64 word, u64 mask)
+/* Have the next write seen to each page whose bit is set in @bits, for words from @first on. */
+static void protect(struct pass *p, u64 first, const unsigned long *bits, unsigned int n)
 {
+	u64 base = p->slot->base_gfn + first * BITS_PER_LONG;
 	struct vlm_mmu_page *root;
+	u64 start, end;
 
-	vlm_for_each_root(op->mmu, root, VLM_ROOTS_VALID) {
-		if (root->role.as_id == slot->as_id)
-			vlm_tdp_wrprot_mask(op, root, slot->base_gfn + word * 64, mask);
+	while (n && !bits[n - 1])
+		n--;
+	if (!n)
+		return;
+	end = base + (u64)n * BITS_PER_LONG - (BITS_PER_LONG - 1 - __fls(bits[n - 1]));
+	for (; !bits[0]; bits++, n--)
+		base += BITS_PER_LONG;
+	start = base + __ffs(bits[0]);
+
+	vlm_for_each_root(p->op.mmu, root, VLM_ROOTS_VALID) {
+		if (root->role.as_id != p->slot->as_id)
+			continue;
+		/* Huge pages may be left when all bits were set at first, or memory was short. */
+		vlm_tdp_split_range(&p->op, root, start, end, &p->cache);
+		vlm_tdp_protect_bits(&p->op, root, base, bits, n);
 	}
+}
+
+/* Words of the next batch when @left words are left. */
+static unsigned int batch_len(u64 left)
+{
+	return left < BATCH_WORDS ? (unsigned int)left : BATCH_WORDS;
 }
 
 void vlm_memslot_harvest(struct vlm_mmu *mmu, const struct vlm_memslot *slot, u64 first,
 			 u64 nwords, unsigned long *out)
 {
-	struct vlm_tdp_op op;
+	struct pass p;
 	u64 i;
 
-	/*
-	 * Shared mode is enough: faults install first and mark second, so a write that
-	 * this pass does not report is either prevented here or marked after the exchange.
-	 */
-	vlm_tdp_begin(&op, mmu, VLM_LOCK_SHARED, VLM_MAY_YIELD);
-	for (i = 0; i < nwords; i++) {
-		out[i] = READ_ONCE(slot->dirty[first + i]) ? xchg(&slot->dirty[first + i], 0) : 0;
-		if (!out[i])
+	pass_begin(&p, mmu, slot);
+	for (i = 0; i < nwords; i += BATCH_WORDS) {
+		unsigned int j, n = batch_len(nwords - i);
+		unsigned long any = 0;
+
+		for (j = 0; j < n; j++) {
+			unsigned long *word = slot->dirty + first + i + j;
+
+			out[i + j] = READ_ONCE(*word) ? xchg(word, 0) : 0;
+			any |= out[i + j];
+		}
+		if (!any)
 			continue;
-		protect_word(&op, slot, first + i, out[i]);
-		/* Another harvest may have protected and not flushed yet. */
-		op.flush.needed = true;
-		vlm_tdp_try_break(&op);
+		protect(&p, first + i, out + i, n);
+		/* Another pass may have taken a permission and not flushed yet. */
+		p.op.flush.needed = true;
+		vlm_tdp_try_break(&p.op);
 	}
-	vlm_tdp_end(&op);
+	pass_end(&p);
+}
+
+void vlm_memslot_copy_log(struct vlm_mmu *mmu, const struct vlm_memslot *slot, u64 first,
+			  u64 nwords, unsigned long *out)
+{
+	u64 i;
+
+	for (i = 0; i < nwords; i++)
+		out[i] = READ_ONCE(slot->dirty[first + i]);
+}
+
+/* Clear the bits of @mask in @word; those that were set. */
+static unsigned long fetch_clear(unsigned long *word, unsigned long mask)
+{
+	if (!(READ_ONCE(*word) & mask))
+		return 0;
+	return (unsigned long)atomic_long_fetch_andnot((long)mask, (atomic_long_t *)word) & mask;
+}
+
+void vlm_memslot_clear_log(struct vlm_mmu *mmu, const struct vlm_memslot *slot, u64 first,
+			   u64 nwords, const unsigned long *bits)
+{
+	struct pass p;
+	u64 i;
+
+	pass_begin(&p, mmu, slot);
+	for (i = 0; i < nwords; i += BATCH_WORDS) {
+		unsigned int j, n = batch_len(nwords - i);
+		unsigned long cleared[BATCH_WORDS], asked = 0;
+
+		for (j = 0; j < n; j++) {
+			unsigned long mask = bits[i + j];
+
+			asked |= mask;
+			cleared[j] = mask ? fetch_clear(slot->dirty + first + i + j, mask) : 0;
+		}
+		if (!asked)
+			continue;
+		protect(&p, first + i, cleared, n);
+		/*
+		 * Also when nothing was left to clear: who cleared it may have taken the
+		 * permission and not flushed yet, and this caller relies on it too.
+		 */
+		p.op.flush.needed = true;
+		vlm_tdp_try_break(&p.op);
+	}
+	pass_end(&p);
 }

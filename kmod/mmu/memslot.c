@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Keep the memslots: sorted sets, their publication, and the checks of a request. */
+#include "dirty.h"
 #include "generation.h"
 #include "memslot.h"
 #include "memslot_change.h"
@@ -346,7 +347,7 @@ static bool overlaps(const struct vlm_memslots *slots, const struct vlm_memslot 
 }
 
 /* A version of the slot in @req with room for its dirty log. */
-static struct vlm_memslot *slot_alloc(const struct vlm_memslot_request *req,
+static struct vlm_memslot *slot_alloc(struct vlm_mmu *mmu, const struct vlm_memslot_request *req,
 				      const struct vlm_memslot *old)
 {
 	struct vlm_memslot *slot = (struct vlm_memslot *)kzalloc(sizeof(*slot),
@@ -362,10 +363,7 @@ static struct vlm_memslot *slot_alloc(const struct vlm_memslot_request *req,
 	slot->as_id = (u8)(req->slot >> 16);
 	if (!(req->flags & VLM_MEMSLOT_LOG_DIRTY))
 		return slot;
-	slot->dirty = old ? old->dirty : NULL;
-	if (!slot->dirty)
-		slot->dirty = (unsigned long *)kvcalloc(BITS_TO_LONGS(slot->npages),
-							sizeof(long), GFP_KERNEL_ACCOUNT);
+	slot->dirty = old && old->dirty ? old->dirty : vlm_dirty_log_alloc(mmu, slot->npages);
 	if (slot->dirty)
 		return slot;
 	kfree(slot);
@@ -382,7 +380,7 @@ static void slot_free(struct vlm_memslot *slot, const struct vlm_memslot *keeper
 
 static int slot_create(struct vlm_mmu *mmu, const struct vlm_memslot_request *req)
 {
-	struct vlm_memslot *slot = slot_alloc(req, NULL);
+	struct vlm_memslot *slot = slot_alloc(mmu, req, NULL);
 	struct vlm_memslot_space *space;
 	struct set_room later;
 	int err;
@@ -438,7 +436,7 @@ static int slot_delete(struct vlm_mmu *mmu, struct vlm_memslot *old)
 static int slot_move(struct vlm_mmu *mmu, struct vlm_memslot *old,
 		     const struct vlm_memslot_request *req)
 {
-	struct vlm_memslot *slot = slot_alloc(req, old);
+	struct vlm_memslot *slot = slot_alloc(mmu, req, old);
 	int err;
 
 	if (!slot)
@@ -457,7 +455,7 @@ static int slot_move(struct vlm_mmu *mmu, struct vlm_memslot *old,
 static int slot_change_flags(struct vlm_mmu *mmu, struct vlm_memslot *old,
 			     const struct vlm_memslot_request *req)
 {
-	struct vlm_memslot *slot = slot_alloc(req, old);
+	struct vlm_memslot *slot = slot_alloc(mmu, req, old);
 
 	if (!slot)
 		return -ENOMEM;

@@ -142,12 +142,4 @@ static inline void vlm_memslot_mark_dirty(const struct vlm_memslot *slot, u64 gf
 /* Largest level <= @max at which @slot can map @gfn: it fits and hva and gfn are congruent. */
 int vlm_memslot_fit_level(const struct vlm_memslot *slot, u64 gfn, int max);
 
-/*
- * Harvest up to @nwords words of the dirty log of @slot from word @first: fetch and
- * clear them, and write-protect the pages so that the next write is seen. Caller holds
- * the slots lock; the translations still cached are flushed on return.
- */
-void vlm_memslot_harvest(struct vlm_mmu *mmu, const struct vlm_memslot *slot, u64 first,
-			 u64 nwords, unsigned long *out);
-
 #endif

@@ -34,7 +34,6 @@ int vlm_mmu_init(struct vlm_mmu *mmu)
 void vlm_mmu_destroy(struct vlm_mmu *mmu)
 {
 	WARN_ON_ONCE(!list_empty(&mmu->roots));
-	vlm_page_cache_drain(mmu, &mmu->split_cache);
 	vlm_memslots_destroy(mmu);
 }
 

@@ -6,6 +6,7 @@
 #define VLM_MMU_MMU_H
 
 #include "platform.h"
+#include "dirty.h"
 #include "memslot.h"
 #include "stats.h"
 

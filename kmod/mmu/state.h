@@ -51,7 +51,7 @@ struct vlm_notifier_state {
  * @space:	s,S  memslots
  * @nr_slot_pages: s  sum over all slots
  * @notifier:	see there
- * @split_cache: s  tables for splitting huge pages
+ * @log_flags:	s  VLM_LOG_*
  * @mmio_gen_zaps: s  times that the MMIO generation wrapped
  * @dead:	a  an invariant broke; no further fault is served
  * @stats:	a
@@ -63,7 +63,7 @@ struct vlm_mmu {
 	struct vlm_memslot_space space[VLM_AS_NUM];
 	u64 nr_slot_pages;
 	struct vlm_notifier_state notifier;
-	struct vlm_page_cache split_cache;
+	u32 log_flags;
 	u64 mmio_gen_zaps;
 	bool dead;
 	struct vlm_mmu_stats stats;

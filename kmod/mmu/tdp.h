@@ -89,21 +89,29 @@ u64 vlm_tdp_lookup(struct vlm_mmu_page *root, u64 gfn, int *level);
 void vlm_tdp_zap_leaves(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 start, u64 end);
 /* Empty the whole of an invalid root. */
 void vlm_tdp_zap_root(struct vlm_tdp_op *op, struct vlm_mmu_page *root);
-/* Take write permission from all leaves in [start, end). Shared. */
-void vlm_tdp_wrprot(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 start, u64 end);
-/* Likewise for @base + i where bit i of @mask is set. */
-void vlm_tdp_wrprot_mask(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 base, u64 mask);
 /*
  * Split huge leaves wholly or partly in [start, end) down to 4 KiB. Shared. Sleeps in
- * between to allocate; best effort: 0 or -ENOMEM.
+ * between to fill @cache; best effort: 0 or -ENOMEM.
  */
-int vlm_tdp_split_range(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 start, u64 end);
+int vlm_tdp_split_range(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 start, u64 end,
+			struct vlm_page_cache *cache);
 /*
  * Remove tables of 4-KiB entries in the part of @slot that could be mapped huge now, so that the next
  * access maps it so. Exclusive.
  */
 void vlm_tdp_collapse(struct vlm_tdp_op *op, struct vlm_mmu_page *root,
 		      const struct vlm_memslot *slot);
+
+/* Dirty logging, tdp_log.c: have the next write seen. Shared. */
+
+/* Of all pages in [start, end). */
+void vlm_tdp_protect_range(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 start, u64 end);
+/*
+ * Of page @base + i for each bit i set in the @nwords words at @bits. Of a huge leaf that
+ * holds one of them, all pages.
+ */
+void vlm_tdp_protect_bits(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 base,
+			  const unsigned long *bits, unsigned int nwords);
 
 enum vlm_age {
 	VLM_AGE_TEST,		/* say whether it was accessed */

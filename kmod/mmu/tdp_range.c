@@ -48,43 +48,8 @@ void vlm_tdp_zap_root(struct vlm_tdp_op *op, struct vlm_mmu_page *root)
 	}
 }
 
-/* Take W from one leaf. The hardware may set flags meanwhile. */
-static void wrprot_entry(struct vlm_tdp_op *op, u64 *sptep, u64 old, int level)
-{
-	while (vlm_spte_is_leaf(old, level) && vlm_spte_is_writable(&vlm_spte_ept, old)) {
-		if (vlm_tdp_set(op, sptep, old, vlm_spte_make_wrprot(&vlm_spte_ept, old), level)) {
-			op->flush.needed = true;
-			return;
-		}
-		old = vlm_spte_read(sptep);
-	}
-}
-
-void vlm_tdp_wrprot(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 start, u64 end)
-{
-	struct vlm_tdp_iter iter;
-
-	vlm_tdp_for_each(iter, root, start, end, VLM_LEVEL_4K) {
-		if (vlm_tdp_yield(op, &iter))
-			continue;
-		op->visited++;
-		wrprot_entry(op, iter.sptep, iter.old, iter.level);
-	}
-}
-
-void vlm_tdp_wrprot_mask(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 base, u64 mask)
-{
-	struct vlm_tdp_iter iter;
-
-	vlm_tdp_for_each(iter, root, base, base + 64, VLM_LEVEL_4K) {
-		op->visited++;
-		/* A huge leaf goes as a whole: any write to it must be seen. */
-		if (iter.level > VLM_LEVEL_4K || (mask >> (iter.gfn - base) & 1))
-			wrprot_entry(op, iter.sptep, iter.old, iter.level);
-	}
-}
-
-int vlm_tdp_split_range(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 start, u64 end)
+int vlm_tdp_split_range(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 start, u64 end,
+			struct vlm_page_cache *cache)
 {
 	struct vlm_mmu *mmu = op->mmu;
 	struct vlm_tdp_iter iter;
@@ -100,18 +65,18 @@ int vlm_tdp_split_range(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 st
 		op->visited++;
 		if (!vlm_spte_is_leaf(iter.old, iter.level))
 			continue;
-		if (!mmu->split_cache.nr) {
+		if (!cache->nr) {
 			int err;
 
 			vlm_tdp_pause(op);
-			err = vlm_page_cache_fill(mmu, &mmu->split_cache, VLM_PAGE_CACHE_MAX);
+			err = vlm_page_cache_fill(mmu, cache, VLM_PAGE_CACHE_MAX);
 			vlm_tdp_resume(op);
 			if (err)
 				return err;
 			iter.yielded = true;
 			continue;
 		}
-		sp = vlm_page_cache_pop(mmu, &mmu->split_cache);
+		sp = vlm_page_cache_pop(mmu, cache);
 		if (!vlm_tdp_split_entry(op, root, iter.sptep, iter.gfn, iter.old, iter.level, sp)) {
 			/* Filled in vain; it must be empty to be used again. */
 			vlm_page_free(mmu, sp);

@@ -8,8 +8,8 @@
 #include "slots.h"
 #include "vm.h"
 
-/* Words of a dirty log that are harvested at a time: one page of them. */
-#define HARVEST_WORDS	(PAGE_SIZE / sizeof(unsigned long))
+/* Words of a dirty log that are handled at a time, and after which TLBs are flushed: 1 GiB's. */
+#define LOG_WORDS	(SZ_1G / PAGE_SIZE / BITS_PER_LONG)
 
 int vlm_vm_set_memory_region(struct vlm_vm *vm, const struct kvm_userspace_memory_region *region)
 {
@@ -33,26 +33,42 @@ int vlm_vm_set_memory_region(struct vlm_vm *vm, const struct kvm_userspace_memor
 	return err;
 }
 
+/* Room for the words of @npages pages, LOG_WORDS at most. */
+static unsigned long *alloc_words(u64 npages)
+{
+	u64 words = min_t(u64, LOG_WORDS, DIV_ROUND_UP(npages, BITS_PER_LONG));
+
+	return kvmalloc_array(words, sizeof(unsigned long), GFP_KERNEL_ACCOUNT);
+}
+
 static int copy_log(struct vlm_vm *vm, const struct vlm_memslot *slot, void __user *to)
 {
 	/* The ABI counts in 64-bit words. */
 	u64 words = DIV_ROUND_UP(slot->npages, 64);
-	unsigned long *buf;
+	unsigned long *buf = alloc_words(slot->npages);
 	u64 i, n;
 	int err = 0;
 
-	buf = kmalloc_array(HARVEST_WORDS, sizeof(*buf), GFP_KERNEL_ACCOUNT);
 	if (!buf)
 		return -ENOMEM;
 	for (i = 0; i < words && !err; i += n) {
-		n = min_t(u64, HARVEST_WORDS, words - i);
-		vlm_memslot_harvest(&vm->mmu, slot, i, n, buf);
+		n = min_t(u64, LOG_WORDS, words - i);
+		if (vm->mmu.log_flags & VLM_LOG_MANUAL)
+			vlm_memslot_copy_log(&vm->mmu, slot, i, n, buf);
+		else
+			vlm_memslot_harvest(&vm->mmu, slot, i, n, buf);
 		if (copy_to_user(to + i * sizeof(*buf), buf, n * sizeof(*buf)))
 			err = -EFAULT;
 		cond_resched();
 	}
-	kfree(buf);
+	kvfree(buf);
 	return err;
+}
+
+/* The numbers of address space and slot that the ABI allows. */
+static bool slot_number_valid(u32 slot)
+{
+	return slot >> 16 < VLM_AS_NUM && (slot & 0xffff) < VLM_MEMSLOTS_MAX;
 }
 
 int vlm_vm_get_dirty_log(struct vlm_vm *vm, struct kvm_dirty_log *log)
@@ -60,12 +76,76 @@ int vlm_vm_get_dirty_log(struct vlm_vm *vm, struct kvm_dirty_log *log)
 	struct vlm_memslot *slot;
 	int err;
 
-	if (log->slot >> 16 >= VLM_AS_NUM || (log->slot & 0xffff) >= VLM_MEMSLOTS_MAX)
+	if (!slot_number_valid(log->slot))
 		return -EINVAL;
 	mutex_lock(&vm->slots_lock);
 	slot = vlm_memslot_by_id(&vm->mmu, log->slot);
 	err = slot && slot->dirty ? copy_log(vm, slot, log->dirty_bitmap) : -ENOENT;
 	mutex_unlock(&vm->slots_lock);
+	return err;
+}
+
+/* 0, -ENOENT or -EINVAL. */
+static int check_clear(const struct vlm_memslot *slot, const struct kvm_clear_dirty_log *log)
+{
+	u64 left;
+
+	if (!slot || !slot->dirty)
+		return -ENOENT;
+	if (log->first_page > slot->npages)
+		return -EINVAL;
+	left = slot->npages - log->first_page;
+	/* Whole words, or all that is left. */
+	if (log->num_pages > left || (log->num_pages < left && log->num_pages % 64))
+		return -EINVAL;
+	return 0;
+}
+
+/* @n words of the request from word @at on. */
+static int clear_words(struct vlm_vm *vm, const struct kvm_clear_dirty_log *log, u64 at, u64 n,
+		       unsigned long *buf)
+{
+	struct vlm_memslot *slot;
+	int srcu, err;
+
+	/*
+	 * An update that replaces the slot waits for the read section. So threads may clear
+	 * different parts at the same time, and others may look.
+	 */
+	mutex_lock(&vm->slots_lock);
+	srcu = srcu_read_lock(&vm->srcu);
+	slot = vlm_memslot_by_id(&vm->mmu, log->slot);
+	mutex_unlock(&vm->slots_lock);
+
+	err = check_clear(slot, log);
+	if (!err && copy_from_user(buf, log->dirty_bitmap + at * sizeof(*buf), n * sizeof(*buf)))
+		err = -EFAULT;
+	if (!err)
+		vlm_memslot_clear_log(&vm->mmu, slot, log->first_page / 64 + at, n, buf);
+	srcu_read_unlock(&vm->srcu, srcu);
+	return err;
+}
+
+int vlm_vm_clear_dirty_log(struct vlm_vm *vm, const struct kvm_clear_dirty_log *log)
+{
+	u64 words = DIV_ROUND_UP((u64)log->num_pages, 64);
+	unsigned long *buf;
+	u64 i = 0, n;
+	int err;
+
+	if (!slot_number_valid(log->slot) || log->first_page % 64)
+		return -EINVAL;
+	buf = alloc_words(log->num_pages);
+	if (!buf)
+		return -ENOMEM;
+	/* Once even if there is nothing to clear: the checks say what is wrong. */
+	do {
+		n = min_t(u64, LOG_WORDS, words - i);
+		err = clear_words(vm, log, i, n, buf);
+		i += n;
+		cond_resched();
+	} while (!err && i < words);
+	kvfree(buf);
 	return err;
 }
 

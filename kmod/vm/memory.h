@@ -18,6 +18,13 @@ int vlm_vm_set_memory_region(struct vlm_vm *vm, const struct kvm_userspace_memor
 int vlm_vm_get_dirty_log(struct vlm_vm *vm, struct kvm_dirty_log *log);
 
 /*
+ * KVM_CLEAR_DIRTY_LOG. -EINVAL (slot number, position or length), -ENOENT (no such slot, or it
+ * is not logged), -EFAULT, -ENOMEM. Long requests are handled in parts: those before the
+ * one that failed are done.
+ */
+int vlm_vm_clear_dirty_log(struct vlm_vm *vm, const struct kvm_clear_dirty_log *log);
+
+/*
  * Copy from or to guest memory, any length, crossing pages. May sleep on host
  * faults. Caller is in vm->mm and in a vm->srcu read section. Return 0 or -EFAULT
  * (hole, MMIO, write to a read-only slot, host mapping gone). Writes mark pages dirty.

@@ -72,6 +72,24 @@ static int set_max_vcpu_id(struct vlm_vm *vm, u64 limit)
 	return err;
 }
 
+/* For logs that begin from now on. */
+static int set_manual_log(struct vlm_vm *vm, u64 flags)
+{
+	u64 allowed = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE;
+
+	BUILD_BUG_ON(VLM_LOG_MANUAL != KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE);
+	BUILD_BUG_ON(VLM_LOG_ALL_SET != KVM_DIRTY_LOG_INITIALLY_SET);
+	/* The second means nothing without the first. */
+	if (flags & KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE)
+		allowed |= KVM_DIRTY_LOG_INITIALLY_SET;
+	if (flags & ~allowed)
+		return -EINVAL;
+	mutex_lock(&vm->slots_lock);
+	vm->mmu.log_flags = flags;
+	mutex_unlock(&vm->slots_lock);
+	return 0;
+}
+
 int vlm_vm_enable_cap(struct vlm_vm *vm, const struct kvm_enable_cap *cap)
 {
 	if (cap->flags)
@@ -89,6 +107,8 @@ int vlm_vm_enable_cap(struct vlm_vm *vm, const struct kvm_enable_cap *cap)
 		vm->disabled_quirks = cap->args[0];
 		mutex_unlock(&vm->lock);
 		return 0;
+	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
+		return set_manual_log(vm, cap->args[0]);
 	case KVM_CAP_EXCEPTION_PAYLOAD:
 		mutex_lock(&vm->lock);
 		vm->exception_payload = cap->args[0];

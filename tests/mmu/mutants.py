@@ -125,7 +125,29 @@ MUTANTS = {
           "	cpu_relax();\n	if (vlm_spte_is_leaf(old, level) && vlm_spte_pfn(old) == pfn) {"),
          ("fault.c", "	if (f->flags & VLM_LEAF_WRITABLE)\n		vlm_memslot_mark_dirty(f->slot, f->gfn);\n"
           "	return VLM_FAULT_FIXED;", "	return VLM_FAULT_FIXED;")],
-        "ThreadTest.NoWriteIsLostByTheDirtyLog", "were lost"),
+        "DirtyThreadTest.NoWriteIsLostByHarvests", "were lost"),
+    "clear_without_flush": Mutant(
+        "pages are protected by a clear, and stale translations stay",
+        [("tdp_log.c", "			op->flush.needed = true;\n			return;", "			return;"),
+         ("dirty.c", "		if (!asked)\n			continue;\n		protect(&p, first + i, cleared, n);",
+          "		protect(&p, first + i, cleared, n);\n		continue;")],
+        "DirtyTest.ClearProtectsWhatItClearsAndNothingElse", "VIOLATION G6"),
+    "clear_trusts_the_other_thread": Mutant(
+        "a clear that finds no bit set leaves the flush to whoever cleared it",
+        [("dirty.c", "			asked |= mask;\n			cleared[j] = mask ? fetch_clear(slot->dirty + first + i + j, mask) : 0;",
+          "			cleared[j] = mask ? fetch_clear(slot->dirty + first + i + j, mask) : 0;\n			asked |= cleared[j];")],
+        "DirtyTest.ClearFlushesEvenIfAnotherThreadWasFaster", "may not have flushed yet"),
+    "clear_protects_too_much": Mutant(
+        "a clear protects all pages of a word, also those whose bits stay",
+        [("dirty.c", "cleared[j] = mask ? fetch_clear(slot->dirty + first + i + j, mask) : 0;",
+          "cleared[j] = mask && fetch_clear(slot->dirty + first + i + j, mask) ? ~0ul : 0;")],
+        "DirtyTest.ClearProtectsWhatItClearsAndNothingElse", "their bits stayed"),
+    "protect_before_fetch": Mutant(
+        "pages are protected before their bits are cleared",
+        [("dirty.c", "			asked |= mask;\n",
+          "			asked |= mask;\n			protect(&p, first + i + j, &mask, 1);\n			cpu_relax();\n"),
+         ("dirty.c", "		protect(&p, first + i, cleared, n);\n", "")],
+        "DirtyThreadTest.NoWriteIsLostByCopyAndClear", "were lost"),
 }
 
 
@@ -146,7 +168,7 @@ ATTEMPTS = 60
 
 def run_until_noticed(program, tests):
     """The first run that fails, or the last one."""
-    for _ in range(ATTEMPTS if tests.startswith("ThreadTest") else 1):
+    for _ in range(ATTEMPTS if "ThreadTest." in tests else 1):
         run = subprocess.run([program, f"--gtest_filter={tests}", "--gtest_break_on_failure=0"],
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=100)
         if run.returncode != 0 or "Running 0 tests" in run.stdout:

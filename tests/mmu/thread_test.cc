@@ -136,41 +136,106 @@ TEST_F(ThreadTest, SplitCollapseAndHarvestUnderFaults) {
 }
 
 // The contract of the dirty log: a write that ended after a harvest is in a later one.
-TEST_F(ThreadTest, NoWriteIsLostByTheDirtyLog) {
-  Memory(0, 64, kHva, 1, VLM_MEMSLOT_LOG_DIRTY);
-  // A page that was written since its last report must be in the next.
-  std::atomic<u64> written[64] = {};
-  u64 reported[64] = {};
-  m.AddVcpu();
-  for (size_t i = 0; i < 2; i++)
-    Spawn(static_cast<unsigned>(i), [this, i, &written](std::mt19937& rng) {
-      const u64 gfn = rng() % 32 * 2 + i;
-      if (m.vcpu(i).Write(Gpa(gfn)) == Outcome::kDone) {
-        written[gfn]++;
-        done_++;
+class DirtyThreadTest : public ThreadTest {
+ protected:
+  static constexpr int kPagesLogged = 64;
+
+  void SpawnWriters() {
+    m.AddVcpu();
+    for (size_t i = 0; i < 2; i++)
+      Spawn(static_cast<unsigned>(i), [this, i](std::mt19937& rng) {
+        const u64 gfn = rng() % (kPagesLogged / 2) * 2 + i;
+        if (m.vcpu(i).Write(Gpa(gfn)) == Outcome::kDone) {
+          written_[gfn]++;
+          done_++;
+        }
+      });
+  }
+  // `harvest` returns the pages whose writes it saw; it has seen all that ended before it began.
+  template <typename Harvest>
+  void Judge(Harvest harvest) {
+    u64 before[kPagesLogged];
+    for (int i = 0; i < kPagesLogged; i++) before[i] = written_[i];
+    const u64 word = harvest();
+    for (int i = 0; i < kPagesLogged; i++) {
+      if (word >> i & 1) {
+        // What ended before the harvest returned may belong to this report, counted or not.
+        reported_[i] = written_[i] + 1;
+      } else {
+        ASSERT_LE(before[i], reported_[i]) << "writes to page " << i << " were lost";
       }
-    });
-  const auto harvest = [&] {
-    u64 before[64];
-    for (int i = 0; i < 64; i++) before[i] = written[i];
+    }
+  }
+  template <typename Harvest>
+  void JudgeOften(Harvest harvest) {
+    SpawnWriters();
+    for (int i = 0; i < 200; i++) {
+      Judge(harvest);
+      std::this_thread::yield();
+    }
+    RunFor(1);
+    Judge(harvest);
+  }
+
+ private:
+  // A page that was written since its last report must be in the next.
+  std::atomic<u64> written_[kPagesLogged] = {};
+  u64 reported_[kPagesLogged] = {};
+};
+
+TEST_F(DirtyThreadTest, NoWriteIsLostByHarvests) {
+  Memory(0, 64, kHva, 1, VLM_MEMSLOT_LOG_DIRTY);
+  JudgeOften([this] {
     std::lock_guard guard(m.slots_lock());
     unsigned long word = 0;
     vlm_memslot_harvest(m.mmu(), vlm_memslot_by_id(m.mmu(), 0), 0, 1, &word);
-    for (int i = 0; i < 64; i++) {
-      if (word >> i & 1) {
-        // What ended before the harvest returned may belong to this report, counted or not.
-        reported[i] = written[i] + 1;
-      } else {
-        ASSERT_LE(before[i], reported[i]) << "writes to page " << i << " were lost";
-      }
+    return word;
+  });
+}
+
+TEST_F(DirtyThreadTest, NoWriteIsLostByCopyAndClear) {
+  m.mmu()->log_flags = VLM_LOG_MANUAL | VLM_LOG_ALL_SET;
+  Memory(0, 64, kHva, 2, VLM_MEMSLOT_LOG_DIRTY);
+  JudgeOften([this] {
+    SlotsReader reader(&m);
+    const vlm_memslot* slot = vlm_memslot_find(vlm_memslots_get(m.mmu(), 0), 0);
+    unsigned long word = 0;
+    vlm_memslot_copy_log(m.mmu(), slot, 0, 1, &word);
+    vlm_memslot_clear_log(m.mmu(), slot, 0, 1, &word);
+    return word;
+  });
+}
+
+// Two threads clear all there is, while the slot comes and goes: every write is in the log again.
+TEST_F(DirtyThreadTest, ClearsAndSlotUpdates) {
+  m.mmu()->log_flags = VLM_LOG_MANUAL | VLM_LOG_ALL_SET;
+  m.host().Map(kHva, kPages, 2);
+  ASSERT_EQ(m.SetSlot(0, 0, kPages, kHva), 0);
+  m.break_mode = FakeMachine::Break::kRandom;
+  SpawnVcpus(kPages);
+  for (unsigned i = 0; i < 2; i++)
+    Spawn(10 + i, [this](std::mt19937& rng) {
+      SlotsReader reader(&m);
+      const vlm_memslot* slot = vlm_memslot_find(vlm_memslots_get(m.mmu(), 0), 0);
+      unsigned long words[8];
+      for (auto& word : words) word = rng() % 2 ? ~0ul : rng();
+      if (slot && slot->dirty)
+        vlm_memslot_clear_log(m.mmu(), slot, rng() % (kPages / 64 - 8), 8, words);
+    });
+  Spawn(12, [this](std::mt19937& rng) {
+    switch (rng() % 3) {
+      case 0:
+        m.SetSlot(0, 0, kPages, kHva, VLM_MEMSLOT_LOG_DIRTY);
+        break;
+      case 1:
+        m.SetSlot(0, 0, kPages, kHva);
+        break;
+      default:
+        m.host().Drop(kHva + rng() % kPages, 1);
     }
-  };
-  for (int i = 0; i < 200; i++) {
-    harvest();
-    std::this_thread::yield();
-  }
-  RunFor(1);
-  harvest();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  });
+  RunFor(kMs);
 }
 
 }  // namespace

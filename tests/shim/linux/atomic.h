@@ -68,6 +68,16 @@ static inline void atomic_dec(atomic_t *v)
 	__atomic_fetch_sub(&v->counter, 1, __ATOMIC_RELAXED);
 }
 
+typedef struct {
+	long counter;
+} atomic_long_t;
+
+static inline long atomic_long_fetch_andnot(long i, atomic_long_t *v)
+{
+	shim_point(SHIM_WRITE, &v->counter);
+	return __atomic_fetch_and(&v->counter, ~i, __ATOMIC_SEQ_CST);
+}
+
 #define xchg(ptr, val)                                                               \
 	(shim_point(SHIM_WRITE, (ptr)), __atomic_exchange_n((ptr), (val), __ATOMIC_SEQ_CST))
 #define try_cmpxchg(ptr, oldp, val)                                                  \

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What dirty logging does to leaves. */
+#include "mmu.h"
+#include "spte.h"
+#include "spte_store.h"
+#include "tdp.h"
+
+/* Take W from one leaf. The hardware may set flags meanwhile, and other threads may write. */
+static void protect_entry(struct vlm_tdp_op *op, u64 *sptep, int level)
+{
+	u64 old = vlm_spte_read(sptep);
+
+	op->visited++;
+	while (vlm_spte_is_leaf(old, level) && vlm_spte_is_writable(&vlm_spte_ept, old)) {
+		/* A leaf stays a leaf: there is nothing to count. */
+		if (vlm_spte_try_cmpxchg(sptep, &old, vlm_spte_make_wrprot(&vlm_spte_ept, old))) {
+			op->flush.needed = true;
+			return;
+		}
+	}
+}
+
+void vlm_tdp_protect_range(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 start, u64 end)
+{
+	struct vlm_tdp_iter iter;
+
+	lockdep_assert_held(&op->mmu->lock);
+	vlm_tdp_for_each(iter, root, start, end, VLM_LEVEL_4K) {
+		if (!vlm_tdp_yield(op, &iter))
+			protect_entry(op, iter.sptep, iter.level);
+	}
+}
+
+/**
+ * struct page_set - some pages of a range
+ * @base:	first frame of the range
+ * @end:	first frame after it
+ * @bits:	bit i stands for page @base + i
+ */
+struct page_set {
+	u64 base;
+	u64 end;
+	const unsigned long *bits;
+};
+
+/* The first page of @set in [gfn, end), or @end. */
+static u64 next_page(const struct page_set *set, u64 gfn, u64 end)
+{
+	while (gfn < end) {
+		u64 i = gfn - set->base;
+		unsigned long word = set->bits[i / BITS_PER_LONG] >> (i % BITS_PER_LONG);
+
+		if (word) {
+			gfn += __ffs(word);
+			return gfn < end ? gfn : end;
+		}
+		gfn += BITS_PER_LONG - i % BITS_PER_LONG;
+	}
+	return end;
+}
+
+void vlm_tdp_protect_bits(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 base,
+			  const unsigned long *bits, unsigned int nwords)
+{
+	const struct page_set set = {
+		.base = base, .end = base + (u64)nwords * BITS_PER_LONG, .bits = bits,
+	};
+	struct vlm_tdp_iter iter;
+
+	lockdep_assert_held(&op->mmu->lock);
+	/* The walk ends above the lowest tables: their entries are taken by number. */
+	vlm_tdp_for_each(iter, root, base, set.end, VLM_LEVEL_2M) {
+		u64 end = iter.gfn + vlm_level_pages(iter.level);
+		u64 gfn = iter.gfn > base ? iter.gfn : base;
+		u64 *table;
+
+		op->visited++;
+		if (end > set.end)
+			end = set.end;
+		if (vlm_spte_is_leaf(iter.old, iter.level)) {
+			if (next_page(&set, gfn, end) < end)
+				protect_entry(op, iter.sptep, iter.level);
+			continue;
+		}
+		if (iter.level > VLM_LEVEL_2M || !vlm_spte_is_present(iter.old))
+			continue;
+		table = vlm_platform_table_va(vlm_spte_pa(iter.old));
+		for (gfn = next_page(&set, gfn, end); gfn < end;
+		     gfn = next_page(&set, gfn + 1, end))
+			protect_entry(op, table + vlm_level_index(gfn, VLM_LEVEL_4K), VLM_LEVEL_4K);
+	}
+}

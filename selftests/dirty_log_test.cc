@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Dirty logs that user space clears by itself, and what is refused.
+#include <sys/mman.h>
+
+#include <vector>
+
+#include "lib/check.h"
+#include "lib/guest.h"
+#include "lib/kvm.h"
+
+namespace {
+
+using kvm::Mapping;
+
+constexpr uint64_t kBase = 0x1000000;
+constexpr uint64_t kPage = 4096;
+constexpr uint32_t kSlot = 1;
+constexpr size_t kPages = 100;
+
+Mapping Anonymous(size_t pages) { return Mapping(pages * kPage, MAP_PRIVATE | MAP_ANONYMOUS); }
+
+int EnableCap(kvm::Vm& vm, uint32_t number, uint64_t arg) {
+  kvm_enable_cap cap{};
+  cap.cap = number;
+  cap.args[0] = arg;
+  return kvm::Ioctl(vm.fd(), KVM_ENABLE_CAP, &cap);
+}
+
+// Writes EDI to where RSI points, and says so.
+GUEST_CODE(writer, 64, R"(
+0: mov %edi, (%rsi)
+  out %al, $0x11
+  jmp 0b
+)");
+
+class Guest {
+ public:
+  Guest() : machine_(writer, guest::Mode::kLong64) {}
+
+  kvm::Vm& vm() { return machine_.vm(); }
+  // The guest writes; false when that left as MMIO.
+  bool Write(uint64_t gpa, uint32_t value) {
+    kvm_regs regs = machine_.vcpu().regs();
+    regs.rsi = gpa;
+    regs.rdi = value;
+    machine_.vcpu().SetRegs(regs);
+    CHECK_EQ(0, machine_.vcpu().Run());
+    return machine_.run()->exit_reason == KVM_EXIT_IO;
+  }
+
+ private:
+  guest::Machine machine_;
+};
+
+using Bits = std::vector<uint64_t>;
+
+Bits GetLog(kvm::Vm& vm) {
+  Bits bits((kPages + 63) / 64);
+  kvm_dirty_log log{};
+  log.slot = kSlot;
+  log.dirty_bitmap = bits.data();
+  CHECK_OK(kvm::Ioctl(vm.fd(), KVM_GET_DIRTY_LOG, &log));
+  return bits;
+}
+
+int Clear(kvm::Vm& vm, uint64_t first, uint32_t pages, const void* bits, uint32_t slot = kSlot) {
+  kvm_clear_dirty_log log{};
+  log.slot = slot;
+  log.first_page = first;
+  log.num_pages = pages;
+  log.dirty_bitmap = const_cast<void*>(bits);
+  return kvm::Ioctl(vm.fd(), KVM_CLEAR_DIRTY_LOG, &log);
+}
+
+void NeedManual(kvm::Vm& vm, uint64_t flags) {
+  CHECK_EQ(3, kvm::Ioctl(vm.fd(), KVM_CHECK_EXTENSION, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2));
+  CHECK_OK(EnableCap(vm, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, flags));
+}
+
+CASE(CopyThenClear) {
+  Guest g;
+  NeedManual(g.vm(), KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE);
+  Mapping memory = Anonymous(kPages);
+  g.vm().Map(kSlot, kBase, memory.size(), memory.data(), KVM_MEM_LOG_DIRTY_PAGES);
+  CHECK(g.Write(kBase + 3 * kPage, 1));
+  CHECK(g.Write(kBase + 4 * kPage, 1));
+  CHECK(g.Write(kBase + 70 * kPage, 1));
+  const Bits all{3 << 3, 1 << 6};
+  CHECK(GetLog(g.vm()) == all);
+  CHECK(GetLog(g.vm()) == all);
+
+  const uint64_t some[] = {1 << 3, 0};
+  CHECK_OK(Clear(g.vm(), 0, 64, some));
+  CHECK(GetLog(g.vm()) == (Bits{1 << 4, 1 << 6}));
+  CHECK(g.Write(kBase + 3 * kPage, 2));
+  CHECK(GetLog(g.vm()) == all);
+  // The tail need not be whole words.
+  const uint64_t ones[] = {~0ull, ~0ull};
+  CHECK_OK(Clear(g.vm(), 64, kPages - 64, ones));
+  CHECK(GetLog(g.vm()) == (Bits{3 << 3, 0}));
+  CHECK_OK(Clear(g.vm(), 0, kPages, ones));
+  CHECK(GetLog(g.vm()) == (Bits{0, 0}));
+  CHECK(g.Write(kBase + 99 * kPage, 1));
+  CHECK(GetLog(g.vm()) == (Bits{0, 1ull << 35}));
+}
+
+CASE(InitiallySet) {
+  Guest g;
+  NeedManual(g.vm(), KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET);
+  Mapping memory = Anonymous(kPages);
+  g.vm().Map(kSlot, kBase, memory.size(), memory.data());
+  CHECK(g.Write(kBase + 3 * kPage, 1));
+  g.vm().Map(kSlot, kBase, memory.size(), memory.data(), KVM_MEM_LOG_DIRTY_PAGES);
+  const uint64_t ones[] = {~0ull, ~0ull};
+  CHECK(GetLog(g.vm()) == (Bits{~0ull, (1ull << 36) - 1}));
+  CHECK_OK(Clear(g.vm(), 0, 64, ones));
+  CHECK(GetLog(g.vm()) == (Bits{0, (1ull << 36) - 1}));
+  CHECK(g.Write(kBase + 3 * kPage, 2));
+  CHECK(g.Write(kBase + 70 * kPage, 2));
+  CHECK(GetLog(g.vm()) == (Bits{1 << 3, (1ull << 36) - 1}));
+}
+
+// Without the capability a log is fetched and cleared at once; to clear more does no harm.
+CASE(ClearWithoutManualProtection) {
+  Guest g;
+  Mapping memory = Anonymous(kPages);
+  g.vm().Map(kSlot, kBase, memory.size(), memory.data(), KVM_MEM_LOG_DIRTY_PAGES);
+  CHECK(g.Write(kBase + 3 * kPage, 1));
+  const uint64_t ones[] = {~0ull, ~0ull};
+  CHECK_OK(Clear(g.vm(), 0, kPages, ones));
+  CHECK(GetLog(g.vm()) == (Bits{0, 0}));
+  CHECK(g.Write(kBase + 3 * kPage, 1));
+  CHECK(GetLog(g.vm()) == (Bits{1 << 3, 0}));
+}
+
+CASE(RefusedClears) {
+  Guest g;
+  kvm::Vm& vm = g.vm();
+  const uint64_t ones[] = {~0ull, ~0ull};
+  CHECK_ERRNO(ENOENT, Clear(vm, 0, 64, ones));
+  Mapping memory = Anonymous(kPages);
+  vm.Map(kSlot, kBase, memory.size(), memory.data());
+  CHECK_ERRNO(ENOENT, Clear(vm, 0, 64, ones));
+  vm.Map(kSlot, kBase, memory.size(), memory.data(), KVM_MEM_LOG_DIRTY_PAGES);
+  CHECK_ERRNO(EINVAL, Clear(vm, 0, 64, ones, 2u << 16 | kSlot));
+  CHECK_ERRNO(EINVAL, Clear(vm, 0, 64, ones, 0xffff));
+  CHECK_ERRNO(EINVAL, Clear(vm, 1, 63, ones));
+  CHECK_ERRNO(EINVAL, Clear(vm, 0, 63, ones));
+  CHECK_ERRNO(EINVAL, Clear(vm, 0, kPages + 1, ones));
+  CHECK_ERRNO(EINVAL, Clear(vm, 64, kPages, ones));
+  CHECK_ERRNO(EINVAL, Clear(vm, 128, 0, ones));
+  CHECK_ERRNO(EINVAL, Clear(vm, ~63ull, 64, ones));
+  CHECK_ERRNO(EFAULT, Clear(vm, 0, 64, reinterpret_cast<void*>(8)));
+  CHECK_OK(Clear(vm, 64, 0, nullptr));
+}
+
+CASE(RefusedFlags) {
+  kvm::Vm vm;
+  constexpr uint32_t kCap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2;
+  CHECK_ERRNO(EINVAL, EnableCap(vm, kCap, KVM_DIRTY_LOG_INITIALLY_SET));
+  CHECK_ERRNO(EINVAL, EnableCap(vm, kCap, 4));
+  CHECK_ERRNO(EINVAL, EnableCap(vm, kCap, 5));
+  CHECK_OK(EnableCap(vm, kCap, 3));
+  CHECK_OK(EnableCap(vm, kCap, 1));
+  CHECK_OK(EnableCap(vm, kCap, 0));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return check::Main(argc, argv); }
