@@ -2,6 +2,8 @@
 // Dirty logs that user space clears by itself, and what is refused.
 #include <sys/mman.h>
 
+#include <cstring>
+#include <optional>
 #include <vector>
 
 #include "lib/check.h"
@@ -163,6 +165,145 @@ CASE(RefusedFlags) {
   CHECK_OK(EnableCap(vm, kCap, 3));
   CHECK_OK(EnableCap(vm, kCap, 1));
   CHECK_OK(EnableCap(vm, kCap, 0));
+}
+
+// --- dirty rings ---
+
+constexpr uint64_t kRingBytes = 16384;
+constexpr size_t kEntries = kRingBytes / sizeof(kvm_dirty_gfn);
+
+// A machine whose vCPU tells of writes by a ring.
+class RingGuest {
+ public:
+  RingGuest() : low_(guest::kLowSize, MAP_PRIVATE | MAP_ANONYMOUS) {
+    CHECK_OK(EnableCap(vm_, KVM_CAP_DIRTY_LOG_RING_ACQ_REL, kRingBytes));
+    vm_.Map(0, 0, low_.size(), low_.data());
+    std::memcpy(low_.data() + guest::kCode, writer.begin,
+                static_cast<size_t>(writer.end - writer.begin));
+    vcpu_.emplace(vm_.AddVcpu());
+    guest::Enter(*vcpu_, low_.data(), guest::Mode::kLong64);
+    ring_ = Mapping(kRingBytes, MAP_SHARED, vcpu_->fd(), KVM_DIRTY_LOG_PAGE_OFFSET * kPage);
+  }
+
+  kvm::Vm& vm() { return vm_; }
+  kvm::Vcpu& vcpu() { return *vcpu_; }
+  volatile kvm_dirty_gfn& Entry(size_t i) {
+    return reinterpret_cast<volatile kvm_dirty_gfn*>(ring_.data())[i % kEntries];
+  }
+  // Exit reason of the write.
+  uint32_t Write(uint64_t gpa) {
+    kvm_regs regs = vcpu_->regs();
+    regs.rsi = gpa;
+    vcpu_->SetRegs(regs);
+    CHECK_EQ(0, vcpu_->Run());
+    return vcpu_->run()->exit_reason;
+  }
+  std::vector<uint64_t> Collect() {
+    std::vector<uint64_t> pages;
+    for (; Entry(next_).flags == KVM_DIRTY_GFN_F_DIRTY; next_++) {
+      CHECK_EQ(kSlot, Entry(next_).slot);
+      pages.push_back(Entry(next_).offset);
+      Entry(next_).flags = KVM_DIRTY_GFN_F_RESET;
+    }
+    return pages;
+  }
+  int Reset() { return kvm::Ioctl(vm_.fd(), KVM_RESET_DIRTY_RINGS); }
+
+ private:
+  kvm::Vm vm_;
+  Mapping low_;
+  std::optional<kvm::Vcpu> vcpu_;
+  Mapping ring_;
+  size_t next_ = 0;
+};
+
+CASE(RingTellsOfWrites) {
+  RingGuest g;
+  Mapping memory = Anonymous(kPages);
+  g.vm().Map(kSlot, kBase, memory.size(), memory.data(), KVM_MEM_LOG_DIRTY_PAGES);
+  CHECK_EQ(KVM_EXIT_IO, g.Write(kBase + 3 * kPage));
+  CHECK_EQ(KVM_EXIT_IO, g.Write(kBase + 70 * kPage));
+  CHECK_EQ(0, g.Reset());
+  CHECK(g.Collect() == (std::vector<uint64_t>{3, 70}));
+  CHECK_EQ(KVM_EXIT_IO, g.Write(kBase + 3 * kPage));
+  CHECK(g.Collect().empty());
+  CHECK_EQ(2, g.Reset());
+  CHECK_EQ(KVM_EXIT_IO, g.Write(kBase + 3 * kPage));
+  CHECK(g.Collect() == (std::vector<uint64_t>{3}));
+  CHECK_EQ(1, g.Reset());
+
+  // The other way of reading a log does not exist here.
+  uint64_t bits[2];
+  kvm_dirty_log log{};
+  log.slot = kSlot;
+  log.dirty_bitmap = bits;
+  CHECK_ERRNO(ENXIO, kvm::Ioctl(g.vm().fd(), KVM_GET_DIRTY_LOG, &log));
+  CHECK_ERRNO(ENXIO, Clear(g.vm(), 0, 64, bits));
+}
+
+CASE(RingFull) {
+  RingGuest g;
+  Mapping memory = Anonymous(2 * kEntries);
+  g.vm().Map(kSlot, kBase, memory.size(), memory.data(), KVM_MEM_LOG_DIRTY_PAGES);
+  size_t written = 0;
+  while (g.Write(kBase + written * kPage) == KVM_EXIT_IO) CHECK(++written <= kEntries);
+  CHECK_EQ(KVM_EXIT_DIRTY_RING_FULL, g.vcpu().run()->exit_reason);
+  CHECK_EQ(0, g.vcpu().Run());
+  CHECK_EQ(KVM_EXIT_DIRTY_RING_FULL, g.vcpu().run()->exit_reason);
+  const std::vector<uint64_t> pages = g.Collect();
+  CHECK(pages.size() >= written);
+  for (size_t i = 0; i < pages.size(); i++) CHECK_EQ(i, pages[i]);
+  CHECK_EQ(static_cast<int>(pages.size()), g.Reset());
+  CHECK_EQ(KVM_EXIT_IO, g.Write(kBase));
+}
+
+// What user space writes to the entries may not do harm.
+CASE(RingOfRubbish) {
+  RingGuest g;
+  Mapping memory = Anonymous(kPages);
+  g.vm().Map(kSlot, kBase, memory.size(), memory.data(), KVM_MEM_LOG_DIRTY_PAGES);
+  for (size_t i = 0; i < kEntries; i++) {
+    g.Entry(i).flags = ~0u;
+    g.Entry(i).slot = ~0u;
+    g.Entry(i).offset = ~0ull;
+  }
+  for (uint64_t i = 0; i < 4; i++) CHECK_EQ(KVM_EXIT_IO, g.Write(kBase + i * kPage));
+  const uint64_t offsets[] = {kPages, ~0ull, 1ull << 63, 0};
+  const uint32_t slots[] = {kSlot, kSlot, kSlot, 0xffffffff};
+  for (size_t i = 0; i < 4; i++) {
+    g.Entry(i).offset = offsets[i];
+    g.Entry(i).slot = slots[i];
+    g.Entry(i).flags = ~0u;
+  }
+  if (kvm::IsVellum()) CHECK_EQ(4, g.Reset());
+  CHECK_EQ(KVM_EXIT_IO, g.Write(kBase));
+}
+
+CASE(RefusedRings) {
+  kvm::Vm vm;
+  constexpr uint32_t kCap = KVM_CAP_DIRTY_LOG_RING;
+  CHECK_EQ(1 << 20, vm.Capability(kCap));
+  CHECK_EQ(1 << 20, vm.Capability(KVM_CAP_DIRTY_LOG_RING_ACQ_REL));
+  CHECK_ERRNO(EINVAL, kvm::Ioctl(vm.fd(), KVM_RESET_DIRTY_RINGS));
+  CHECK_ERRNO(EINVAL, EnableCap(vm, kCap, 0));
+  CHECK_ERRNO(EINVAL, EnableCap(vm, kCap, 2048));
+  CHECK_ERRNO(EINVAL, EnableCap(vm, kCap, kRingBytes + 4096));
+  CHECK_ERRNO(E2BIG, EnableCap(vm, kCap, 1 << 21));
+  CHECK_OK(EnableCap(vm, kCap, kRingBytes));
+  CHECK_ERRNO(EINVAL, EnableCap(vm, kCap, kRingBytes));
+  kvm::Vcpu vcpu = vm.AddVcpu();
+  const off_t at = KVM_DIRTY_LOG_PAGE_OFFSET * static_cast<off_t>(kPage);
+  const auto map = [&](int prot, int flags, off_t offset) {
+    void* p = mmap(nullptr, kRingBytes, prot, flags, vcpu.fd(), offset);
+    return p == MAP_FAILED ? -1 : munmap(p, kRingBytes);
+  };
+  CHECK_ERRNO(EINVAL, map(PROT_READ, MAP_PRIVATE, at));
+  CHECK_ERRNO(EINVAL, map(PROT_READ | PROT_EXEC, MAP_SHARED, at));
+  CHECK_OK(map(PROT_READ | PROT_WRITE, MAP_SHARED, at));
+
+  kvm::Vm late;
+  kvm::Vcpu first = late.AddVcpu();
+  CHECK_ERRNO(EINVAL, EnableCap(late, kCap, kRingBytes));
 }
 
 }  // namespace

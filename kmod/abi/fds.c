@@ -74,6 +74,10 @@ static const struct vm_operations_struct vcpu_vm_ops = {
 
 static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 {
+	/* A private copy of a ring would never be collected. */
+	if (vlm_vcpu_mmap_has_ring(file->private_data, vma->vm_pgoff, vma_pages(vma)) &&
+	    ((vma->vm_flags & VM_EXEC) || !(vma->vm_flags & VM_SHARED)))
+		return -EINVAL;
 	vma->vm_ops = &vcpu_vm_ops;
 	return 0;
 }

@@ -56,6 +56,11 @@ static long clear_dirty_log(struct vlm_call *call)
 	return vlm_vm_clear_dirty_log(call->vm, log);
 }
 
+static long reset_dirty_rings(struct vlm_call *call)
+{
+	return vlm_vm_reset_dirty_rings(call->vm);
+}
+
 static long set_tss_addr(struct vlm_call *call)
 {
 	return vlm_vm_set_tss_addr(call->vm, call->arg);
@@ -252,6 +257,7 @@ const struct vlm_ioctl vlm_vm_ioctls[] = {
 	{ KVM_SET_USER_MEMORY_REGION, VLM_IN, set_user_memory_region },
 	{ KVM_GET_DIRTY_LOG, VLM_IN, get_dirty_log },
 	{ KVM_CLEAR_DIRTY_LOG, VLM_IN, clear_dirty_log },
+	{ KVM_RESET_DIRTY_RINGS, 0, reset_dirty_rings },
 	{ KVM_SET_TSS_ADDR, 0, set_tss_addr },
 	{ KVM_SET_IDENTITY_MAP_ADDR, VLM_IN, set_identity_map_addr },
 	{ KVM_SET_NR_MMU_PAGES, 0, set_nr_mmu_pages },

@@ -18,6 +18,20 @@ unsigned long *vlm_dirty_log_alloc(struct vlm_mmu *mmu, u64 npages)
 	return log;
 }
 
+void vlm_memslot_log_write(struct vlm_mmu *mmu, const struct vlm_memslot *slot, u64 gfn)
+{
+	u64 page = gfn - slot->base_gfn;
+	struct vlm_dirty_ring *ring;
+
+	if (!(mmu->log_flags & VLM_LOG_RINGS)) {
+		set_bit((long)page, slot->dirty);
+		return;
+	}
+	ring = vlm_platform_dirty_ring(mmu);
+	if (!ring || !vlm_dirty_ring_push(ring, (u32)slot->as_id << 16 | slot->id, page))
+		vlm_platform_kill(mmu, "a write has no place in a dirty ring");
+}
+
 /**
  * struct pass - one pass over a log, or over a slot
  * @op:		holds the mmu lock for read
@@ -57,7 +71,7 @@ void vlm_memslot_start_logging(struct vlm_mmu *mmu, const struct vlm_memslot *sl
 	struct pass p;
 
 	/* Everything counts as written: the first clear of a page begins to look. */
-	if (mmu->log_flags & VLM_LOG_ALL_SET)
+	if ((mmu->log_flags & VLM_LOG_ALL_SET) && !(mmu->log_flags & VLM_LOG_RINGS))
 		return;
 	pass_begin(&p, mmu, slot);
 	vlm_for_each_root(mmu, root, VLM_ROOTS_VALID) {
@@ -188,4 +202,60 @@ void vlm_memslot_clear_log(struct vlm_mmu *mmu, const struct vlm_memslot *slot, 
 		vlm_tdp_try_break(&p.op);
 	}
 	pass_end(&p);
+}
+
+/* Pages of one word of a slot. */
+struct run {
+	u32 slot;
+	u64 word;
+	unsigned long mask;
+};
+
+/* User space named the slot and the pages: they may be anything. */
+static void protect_run(struct pass *p, const struct run *run)
+{
+	struct vlm_memslot *slot = vlm_memslot_by_id(p->op.mmu, run->slot);
+	u64 left;
+	unsigned long mask = run->mask;
+
+	p->op.visited++;
+	if (!slot || !(slot->flags & VLM_MEMSLOT_LOG_DIRTY) ||
+	    run->word > (slot->npages - 1) / BITS_PER_LONG)
+		return;
+	left = slot->npages - run->word * BITS_PER_LONG;
+	if (left < BITS_PER_LONG)
+		mask &= BIT(left) - 1;
+	p->slot = slot;
+	protect(p, run->word, &mask, 1);
+}
+
+u32 vlm_dirty_ring_reset(struct vlm_mmu *mmu, struct vlm_dirty_ring *ring)
+{
+	struct vlm_dirty_entry entry;
+	struct run run = { .mask = 0 };
+	struct pass p;
+	u32 n = 0;
+
+	pass_begin(&p, mmu, NULL);
+	/* No more than were there at first: the vCPU may go on to publish. */
+	while (n < ring->size && vlm_dirty_ring_pop(ring, &entry)) {
+		u64 word = entry.offset / BITS_PER_LONG;
+
+		n++;
+		if (run.mask && (entry.slot != run.slot || word != run.word)) {
+			protect_run(&p, &run);
+			p.op.flush.needed = true;
+			run.mask = 0;
+			vlm_tdp_try_break(&p.op);
+		}
+		run.slot = entry.slot;
+		run.word = word;
+		run.mask |= BIT(entry.offset % BITS_PER_LONG);
+	}
+	if (run.mask) {
+		protect_run(&p, &run);
+		p.op.flush.needed = true;
+	}
+	pass_end(&p);
+	return n;
 }

@@ -12,11 +12,28 @@
 #ifndef VLM_MMU_DIRTY_H
 #define VLM_MMU_DIRTY_H
 
+#include "dirty_ring.h"
 #include "memslot.h"
 
 /* vlm_mmu::log_flags. */
 #define VLM_LOG_MANUAL	BIT(0)	/* user space copies and clears; it does not harvest */
 #define VLM_LOG_ALL_SET	BIT(1)	/* new logs have all bits set; only a clear begins to look */
+#define VLM_LOG_RINGS	BIT(2)	/* writes are told of by dirty rings; new logs have no bits */
+
+/* ... in a logged slot. */
+void vlm_memslot_log_write(struct vlm_mmu *mmu, const struct vlm_memslot *slot, u64 gfn);
+
+/*
+ * Note that @gfn was written to, or can be written to from now on. After the write,
+ * or after the entry was made writable: the atomic operation orders the two. Read
+ * section; with rings on the thread of a vCPU.
+ */
+static inline void vlm_memslot_mark_dirty(struct vlm_mmu *mmu, const struct vlm_memslot *slot,
+					  u64 gfn)
+{
+	if (slot->flags & VLM_MEMSLOT_LOG_DIRTY)
+		vlm_memslot_log_write(mmu, slot, gfn);
+}
 
 /* An empty log for @npages pages, or a full one with VLM_LOG_ALL_SET. NULL without memory. */
 unsigned long *vlm_dirty_log_alloc(struct vlm_mmu *mmu, u64 npages);

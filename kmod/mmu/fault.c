@@ -95,7 +95,7 @@ static enum vlm_fault_result install_leaf(struct vlm_tdp_op *op, struct fault *f
 		return VLM_FAULT_RETRY;
 	/* Install first, mark second: a harvest in between finds the one or the other. */
 	if (f->flags & VLM_LEAF_WRITABLE)
-		vlm_memslot_mark_dirty(f->slot, f->gfn);
+		vlm_memslot_mark_dirty(f->mv->mmu, f->slot, f->gfn);
 	return VLM_FAULT_FIXED;
 }
 

@@ -363,6 +363,8 @@ static struct vlm_memslot *slot_alloc(struct vlm_mmu *mmu, const struct vlm_mems
 	slot->as_id = (u8)(req->slot >> 16);
 	if (!(req->flags & VLM_MEMSLOT_LOG_DIRTY))
 		return slot;
+	if (mmu->log_flags & VLM_LOG_RINGS)
+		return slot;
 	slot->dirty = old && old->dirty ? old->dirty : vlm_dirty_log_alloc(mmu, slot->npages);
 	if (slot->dirty)
 		return slot;

@@ -33,8 +33,8 @@
  * @flags:	VLM_MEMSLOT_*
  * @id:		number given by user space
  * @as_id:	address space
- * @dirty:	one bit per page, or NULL when not logged; bits are set and
- *		cleared atomically; shared by successive versions of the slot
+ * @dirty:	one bit per page, or NULL when not logged, or logged by rings; bits are
+ *		set and cleared atomically; shared by successive versions of the slot
  */
 struct vlm_memslot {
 	u64 base_gfn;
@@ -127,16 +127,6 @@ u32 vlm_memslot_first_hva(const struct vlm_memslots *slots, unsigned long start)
 static inline unsigned long vlm_memslot_hva_of(const struct vlm_memslot *slot, u64 gfn)
 {
 	return slot->hva + (unsigned long)((gfn - slot->base_gfn) << PAGE_SHIFT);
-}
-
-/*
- * Note that @gfn was written to, or can be written to from now on. After the write,
- * or after the entry was made writable: the atomic operation orders the two. Read section.
- */
-static inline void vlm_memslot_mark_dirty(const struct vlm_memslot *slot, u64 gfn)
-{
-	if (slot->dirty)
-		set_bit((long)(gfn - slot->base_gfn), slot->dirty);
 }
 
 /* Largest level <= @max at which @slot can map @gfn: it fits and hva and gfn are congruent. */

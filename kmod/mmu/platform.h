@@ -105,6 +105,11 @@ bool vlm_platform_reclaim_later(struct vlm_mmu *mmu);
 /* An invariant broke: set vlm_mmu::dead, no vCPU may run again. Any context. */
 void vlm_platform_kill(struct vlm_mmu *mmu, const char *why);
 
+struct vlm_dirty_ring;
+
+/* The dirty ring of the vCPU that this thread runs, NULL on other threads. */
+struct vlm_dirty_ring *vlm_platform_dirty_ring(struct vlm_mmu *mmu);
+
 /*
  * Scheduling and time.
  */

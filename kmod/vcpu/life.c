@@ -5,6 +5,7 @@
 #include <linux/mm.h>
 #include <linux/rcuwait.h>
 #include <linux/slab.h>
+#include <linux/vmalloc.h>
 
 #include <asm/processor-flags.h>
 #include <asm/tlbflush.h>
@@ -16,10 +17,12 @@ static void load_on(struct vlm_vcpu *vcpu, int cpu)
 	vlm_vmx_load(&vcpu->vmx, cpu);
 	vcpu->last_cpu = cpu;
 	WRITE_ONCE(vcpu->head.cpu, cpu);
+	vlm_vcpu_set_loaded(&vcpu->head);
 }
 
 static void put_off(struct vlm_vcpu *vcpu)
 {
+	vlm_vcpu_set_loaded(NULL);
 	vlm_vmx_put(&vcpu->vmx);
 	WRITE_ONCE(vcpu->head.cpu, -1);
 }
@@ -151,6 +154,8 @@ static void destroy(struct vlm_vcpu_head *v)
 	vlm_fpu_destroy(vcpu);
 	vlm_cpuid_free(vcpu);
 	free_pages_of(vcpu);
+	/* Its pages too are counted each on its own. */
+	vfree(v->ring.entries);
 	kvfree(vcpu);
 }
 
@@ -204,6 +209,20 @@ err_pages:
 	return ERR_PTR(err);
 }
 
+static int create_ring(struct vlm_vm *vm, struct vlm_vcpu *vcpu)
+{
+	u32 bytes = vm->dirty_ring_bytes;
+	void *entries;
+
+	if (!bytes)
+		return 0;
+	entries = __vmalloc(bytes, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	if (!entries)
+		return -ENOMEM;
+	vlm_dirty_ring_init(&vcpu->head.ring, entries, bytes / sizeof(struct vlm_dirty_entry));
+	return 0;
+}
+
 /* Give the vCPU its place in the machine. The last step that can fail, and the point of no return. */
 static int publish(struct vlm_vm *vm, struct vlm_vcpu *vcpu)
 {
@@ -215,6 +234,9 @@ static int publish(struct vlm_vm *vm, struct vlm_vcpu *vcpu)
 	if (vlm_vm_vcpu_by_id(vm, vcpu->head.id))
 		return -EEXIST;
 	vcpu->head.idx = idx;
+	err = create_ring(vm, vcpu);
+	if (err)
+		return err;
 	if (vm->irqchip || vm->split_irqchip) {
 		err = vlm_lapic_create(&vcpu->head);
 		if (err)
@@ -267,8 +289,19 @@ u32 vlm_vcpu_id(struct vlm_vcpu *vcpu)
 	return vcpu->head.id;
 }
 
+bool vlm_vcpu_mmap_has_ring(struct vlm_vcpu *vcpu, unsigned long pgoff, unsigned long pages)
+{
+	unsigned long ring_pages = vcpu->head.ring.size * sizeof(struct vlm_dirty_entry) / PAGE_SIZE;
+
+	return ring_pages && pgoff < KVM_DIRTY_LOG_PAGE_OFFSET + ring_pages &&
+	       pgoff + pages > KVM_DIRTY_LOG_PAGE_OFFSET;
+}
+
 struct page *vlm_vcpu_mmap_page(struct vlm_vcpu *vcpu, unsigned long pgoff)
 {
+	if (vlm_vcpu_mmap_has_ring(vcpu, pgoff, 1))
+		return vmalloc_to_page((void *)vcpu->head.ring.entries +
+				       (pgoff - KVM_DIRTY_LOG_PAGE_OFFSET) * PAGE_SIZE);
 	switch (pgoff) {
 	case 0:
 		return vcpu->run_page;

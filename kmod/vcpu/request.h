@@ -11,6 +11,7 @@
 #include <linux/rcuwait.h>
 #include <linux/types.h>
 
+#include "mmu/dirty_ring.h"
 #include "mmu/stats.h"
 
 #include "stats.h"
@@ -59,6 +60,7 @@ enum vlm_event {
  * @wait:	where the vCPU thread sleeps when halted
  * @stats:	where its counters are; constant
  * @lapic:	in-kernel local APIC or NULL; constant after creation
+ * @ring:	dirty ring, without entries unless the machine has rings
  */
 struct vlm_vcpu_head {
 	struct vlm_vm *vm;
@@ -72,6 +74,7 @@ struct vlm_vcpu_head {
 	struct rcuwait wait;
 	struct vlm_stat_block stats[VLM_VCPU_STAT_BLOCKS];
 	struct vlm_lapic *lapic;
+	struct vlm_dirty_ring ring;
 };
 
 /* Set @req without waking or interrupting the vCPU. Full barrier. */

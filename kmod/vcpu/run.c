@@ -112,6 +112,10 @@ static int run_once(struct vlm_vcpu *vcpu)
 		if (step != VLM_RESUME || !vlm_runnable(vcpu))
 			return step;
 	}
+	if (vlm_dirty_ring_is_full(&vcpu->head.ring)) {
+		vcpu->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
+		return VLM_TO_USER;
+	}
 	step = vlm_events_inject(vcpu);
 	if (step != VLM_RESUME)
 		return step;

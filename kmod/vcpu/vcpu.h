@@ -31,9 +31,14 @@ u32 vlm_vcpu_id(struct vlm_vcpu *vcpu);
 /* Lock with a killable wait (-EINTR), load on this CPU; and back. */
 int vlm_vcpu_load(struct vlm_vcpu *vcpu);
 void vlm_vcpu_put(struct vlm_vcpu *vcpu);
-/* Fault handler of the vCPU fd's mapping: page 0 kvm_run, 1 PIO data, 2 coalesced ring. No lock. */
+/*
+ * Fault handler of the vCPU fd's mapping: page 0 kvm_run, 1 PIO data, 2 coalesced ring, from
+ * KVM_DIRTY_LOG_PAGE_OFFSET on the dirty ring. No lock.
+ */
 struct page *vlm_vcpu_mmap_page(struct vlm_vcpu *vcpu, unsigned long pgoff);
-#define VLM_VCPU_MMAP_PAGES 3
+/* True if a mapping of @pages pages from @pgoff on shows part of a dirty ring. */
+bool vlm_vcpu_mmap_has_ring(struct vlm_vcpu *vcpu, unsigned long pgoff, unsigned long pages);
+#define VLM_VCPU_MMAP_PAGES 3	/* without the dirty ring */
 
 /* KVM_RUN. Returns 0 with run->exit_reason set, or -EINTR, -EFAULT, -EIO, ... */
 int vlm_vcpu_run(struct vlm_vcpu *vcpu);

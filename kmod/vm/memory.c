@@ -76,6 +76,9 @@ int vlm_vm_get_dirty_log(struct vlm_vm *vm, struct kvm_dirty_log *log)
 	struct vlm_memslot *slot;
 	int err;
 
+	/* A machine tells of writes in one way or the other. */
+	if (READ_ONCE(vm->dirty_ring_bytes))
+		return -ENXIO;
 	if (!slot_number_valid(log->slot))
 		return -EINVAL;
 	mutex_lock(&vm->slots_lock);
@@ -133,6 +136,8 @@ int vlm_vm_clear_dirty_log(struct vlm_vm *vm, const struct kvm_clear_dirty_log *
 	u64 i = 0, n;
 	int err;
 
+	if (READ_ONCE(vm->dirty_ring_bytes))
+		return -ENXIO;
 	if (!slot_number_valid(log->slot) || log->first_page % 64)
 		return -EINVAL;
 	buf = alloc_words(log->num_pages);
@@ -147,6 +152,21 @@ int vlm_vm_clear_dirty_log(struct vlm_vm *vm, const struct kvm_clear_dirty_log *
 	} while (!err && i < words);
 	kvfree(buf);
 	return err;
+}
+
+int vlm_vm_reset_dirty_rings(struct vlm_vm *vm)
+{
+	struct vlm_vcpu_head *v;
+	int n = 0;
+	u32 i;
+
+	if (!READ_ONCE(vm->dirty_ring_bytes))
+		return -EINVAL;
+	mutex_lock(&vm->slots_lock);
+	vlm_vm_for_each_vcpu(vm, v, i)
+		n += vlm_dirty_ring_reset(&vm->mmu, &v->ring);
+	mutex_unlock(&vm->slots_lock);
+	return n;
 }
 
 int vlm_vm_read_guest(struct vlm_vm *vm, u64 gpa, void *data, unsigned long len)
@@ -172,7 +192,7 @@ static int write_page(struct vlm_vm *vm, u64 gpa, const void *data, unsigned lon
 		return -EFAULT;
 	if (copy_to_user((void __user *)vlm_slot_hva(slot, gpa), data, len))
 		return -EFAULT;
-	vlm_memslot_mark_dirty(slot, gpa >> PAGE_SHIFT);
+	vlm_memslot_mark_dirty(&vm->mmu, slot, gpa >> PAGE_SHIFT);
 	return 0;
 }
 
@@ -210,5 +230,5 @@ void vlm_vm_mark_dirty(struct vlm_vm *vm, u64 gpa)
 	struct vlm_memslot *slot = vlm_slot_at(&vm->mmu, 0, gpa);
 
 	if (slot)
-		vlm_memslot_mark_dirty(slot, gpa >> PAGE_SHIFT);
+		vlm_memslot_mark_dirty(&vm->mmu, slot, gpa >> PAGE_SHIFT);
 }

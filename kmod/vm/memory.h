@@ -14,15 +14,18 @@ struct vlm_vm;
  */
 int vlm_vm_set_memory_region(struct vlm_vm *vm, const struct kvm_userspace_memory_region *region);
 
-/* KVM_GET_DIRTY_LOG. -EINVAL, -ENOENT, -EFAULT. */
+/* KVM_GET_DIRTY_LOG. -EINVAL, -ENOENT, -EFAULT, -ENXIO (the machine has dirty rings). */
 int vlm_vm_get_dirty_log(struct vlm_vm *vm, struct kvm_dirty_log *log);
 
 /*
  * KVM_CLEAR_DIRTY_LOG. -EINVAL (slot number, position or length), -ENOENT (no such slot, or it
- * is not logged), -EFAULT, -ENOMEM. Long requests are handled in parts: those before the
+ * is not logged), -EFAULT, -ENOMEM, -ENXIO as above. Long requests are handled in parts: those before the
  * one that failed are done.
  */
 int vlm_vm_clear_dirty_log(struct vlm_vm *vm, const struct kvm_clear_dirty_log *log);
+
+/* KVM_RESET_DIRTY_RINGS: the number of entries that were freed, or -EINVAL without rings. */
+int vlm_vm_reset_dirty_rings(struct vlm_vm *vm);
 
 /*
  * Copy from or to guest memory, any length, crossing pages. May sleep on host

@@ -75,6 +75,13 @@ bool vlm_platform_reclaim_later(struct vlm_mmu *mmu)
 	return vlm_reclaimer_wake(vm_of(mmu));
 }
 
+struct vlm_dirty_ring *vlm_platform_dirty_ring(struct vlm_mmu *mmu)
+{
+	struct vlm_vcpu_head *v = vlm_vcpu_loaded();
+
+	return v && v->vm == vm_of(mmu) ? &v->ring : NULL;
+}
+
 void vlm_platform_kill(struct vlm_mmu *mmu, const char *why)
 {
 	WRITE_ONCE(mmu->dead, true);
@@ -149,6 +156,6 @@ int vlm_platform_guest_cmpxchg(struct vlm_mmu *mmu, unsigned int as_id, u64 gpa,
 	}
 	if (res < 0)
 		return -EFAULT;
-	vlm_memslot_mark_dirty(slot, gpa >> PAGE_SHIFT);
+	vlm_memslot_mark_dirty(mmu, slot, gpa >> PAGE_SHIFT);
 	return res ? -EAGAIN : 0;
 }

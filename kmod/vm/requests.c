@@ -13,6 +13,19 @@
 /* Scratch of vlm_vm_request_all(), used in task context with preemption off. */
 static DEFINE_PER_CPU(cpumask_var_t, kick_mask);
 
+/* Follows the thread that loaded it: written again whenever that thread changes CPUs. */
+static DEFINE_PER_CPU(struct vlm_vcpu_head *, loaded_vcpu);
+
+void vlm_vcpu_set_loaded(struct vlm_vcpu_head *v)
+{
+	this_cpu_write(loaded_vcpu, v);
+}
+
+struct vlm_vcpu_head *vlm_vcpu_loaded(void)
+{
+	return this_cpu_read(loaded_vcpu);
+}
+
 int vlm_requests_init(void)
 {
 	int cpu;

@@ -2,6 +2,7 @@
 /* Settings of a machine that user space makes by an ioctl of their own. */
 
 #include <linux/kernel.h>
+#include <linux/log2.h>
 #include <linux/mm.h>
 
 #include "vm.h"
@@ -85,9 +86,37 @@ static int set_manual_log(struct vlm_vm *vm, u64 flags)
 	if (flags & ~allowed)
 		return -EINVAL;
 	mutex_lock(&vm->slots_lock);
-	vm->mmu.log_flags = flags;
+	vm->mmu.log_flags = (vm->mmu.log_flags & VLM_LOG_RINGS) | flags;
 	mutex_unlock(&vm->slots_lock);
 	return 0;
+}
+
+/* Before the first vCPU, and once. */
+static int set_dirty_rings(struct vlm_vm *vm, u64 bytes)
+{
+	int err = 0;
+
+	BUILD_BUG_ON(sizeof(struct vlm_dirty_entry) != sizeof(struct kvm_dirty_gfn) ||
+		     offsetof(struct vlm_dirty_entry, offset) !=
+		     offsetof(struct kvm_dirty_gfn, offset));
+	BUILD_BUG_ON(VLM_DIRTY_PUBLISHED != KVM_DIRTY_GFN_F_DIRTY ||
+		     VLM_DIRTY_COLLECTED != KVM_DIRTY_GFN_F_RESET);
+	if (!is_power_of_2(bytes) || bytes < PAGE_SIZE ||
+	    bytes < vlm_dirty_ring_reserve() * sizeof(struct vlm_dirty_entry))
+		return -EINVAL;
+	if (bytes > VLM_DIRTY_RING_BYTES)
+		return -E2BIG;
+	mutex_lock(&vm->lock);
+	mutex_lock(&vm->slots_lock);
+	if (vm->dirty_ring_bytes || vm->nr_vcpus) {
+		err = -EINVAL;
+	} else {
+		WRITE_ONCE(vm->dirty_ring_bytes, bytes);
+		vm->mmu.log_flags |= VLM_LOG_RINGS;
+	}
+	mutex_unlock(&vm->slots_lock);
+	mutex_unlock(&vm->lock);
+	return err;
 }
 
 int vlm_vm_enable_cap(struct vlm_vm *vm, const struct kvm_enable_cap *cap)
@@ -109,6 +138,9 @@ int vlm_vm_enable_cap(struct vlm_vm *vm, const struct kvm_enable_cap *cap)
 		return 0;
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
 		return set_manual_log(vm, cap->args[0]);
+	case KVM_CAP_DIRTY_LOG_RING:
+	case KVM_CAP_DIRTY_LOG_RING_ACQ_REL:
+		return set_dirty_rings(vm, cap->args[0]);
 	case KVM_CAP_EXCEPTION_PAYLOAD:
 		mutex_lock(&vm->lock);
 		vm->exception_payload = cap->args[0];

@@ -52,6 +52,7 @@ struct dentry;
  * @tss_addr:	l  KVM_SET_TSS_ADDR; unused with unrestricted guest
  * @identity_map_addr: l  KVM_SET_IDENTITY_MAP_ADDR
  * @nr_mmu_pages: l  KVM_SET_NR_MMU_PAGES; kept for KVM_GET_NR_MMU_PAGES
+ * @dirty_ring_bytes: l  size of each vCPU's dirty ring, 0 for none; set once, before the first vCPU
  * @clock_offset: l  nanoseconds from CLOCK_BOOTTIME to the KVM_GET_CLOCK clock
  * @exception_payload: l  KVM_CAP_EXCEPTION_PAYLOAD enabled
  * @disabled_quirks: l  KVM_CAP_DISABLE_QUIRKS2 mask
@@ -81,6 +82,7 @@ struct vlm_vm {
 	u64 tss_addr;
 	u64 identity_map_addr;
 	unsigned long nr_mmu_pages;
+	u32 dirty_ring_bytes;
 	s64 clock_offset;
 	bool exception_payload;
 	u64 disabled_quirks;
@@ -116,6 +118,7 @@ int vlm_vm_set_nr_mmu_pages(struct vlm_vm *vm, unsigned long nr);
 int vlm_vm_enable_cap(struct vlm_vm *vm, const struct kvm_enable_cap *cap);
 #define VLM_VALID_QUIRKS 0	/* what KVM_CAP_DISABLE_QUIRKS2 may switch off */
 #define VLM_MIN_MMU_PAGES 64
+#define VLM_DIRTY_RING_BYTES (VLM_DIRTY_RING_MAX * sizeof(struct vlm_dirty_entry))	/* at most */
 
 /*
  * KVM_IOEVENTFD. Takes @slots_lock. -EINVAL (length, flags, address), -EBADF and -EINVAL
@@ -159,6 +162,11 @@ struct vlm_vcpu_head *vlm_vm_vcpu_by_id(struct vlm_vm *vm, u32 id);
  * Return true if at least one IPI was sent.
  */
 bool vlm_vm_request_all(struct vlm_vm *vm, enum vlm_request req, unsigned int flags);
+
+/* vcpu/ says which vCPU this CPU has loaded, NULL for none. Preemption off. */
+void vlm_vcpu_set_loaded(struct vlm_vcpu_head *v);
+/* The vCPU that this thread has loaded, or NULL. */
+struct vlm_vcpu_head *vlm_vcpu_loaded(void);
 
 /* How vcpu/ makes itself known: destroy is called by the last vlm_vm_put(). */
 struct vlm_vcpu_ops {

@@ -32,8 +32,8 @@ void Fd::Close() {
 
 int Fd::Release() { return std::exchange(fd_, -1); }
 
-Mapping::Mapping(size_t size, int flags, int fd) : size_(size) {
-  void* address = mmap(nullptr, size, PROT_READ | PROT_WRITE, flags, fd, 0);
+Mapping::Mapping(size_t size, int flags, int fd, long offset) : size_(size) {
+  void* address = mmap(nullptr, size, PROT_READ | PROT_WRITE, flags, fd, offset);
   if (address == MAP_FAILED) check::Fail(__FILE__, __LINE__, "mmap: " + check::ErrnoText(errno));
   data_ = static_cast<uint8_t*>(address);
 }

@@ -33,7 +33,7 @@ class Mapping {
  public:
   Mapping() = default;
   // Fails the test; flags and fd as for mmap().
-  Mapping(size_t size, int flags, int fd = -1);
+  Mapping(size_t size, int flags, int fd = -1, long offset = 0);
   Mapping(void* address, size_t size) : data_(static_cast<uint8_t*>(address)), size_(size) {}
   Mapping(Mapping&& other) noexcept;
   Mapping& operator=(Mapping&& other) noexcept;

@@ -121,8 +121,26 @@ FakeVcpu::Entry FakeVcpu::TryInGuest(u64 gpa, uint32_t access) {
   return Entry::kHit;
 }
 
+namespace {
+
+thread_local vlm_dirty_ring* current_ring = nullptr;
+
+// Around the handling of an exit.
+class RingInUse {
+ public:
+  explicit RingInUse(vlm_dirty_ring* ring) { current_ring = ring->entries ? ring : nullptr; }
+  ~RingInUse() { current_ring = nullptr; }
+  RingInUse(const RingInUse&) = delete;
+  RingInUse& operator=(const RingInUse&) = delete;
+};
+
+}  // namespace
+
+vlm_dirty_ring* FakeVcpu::CurrentRing() { return current_ring; }
+
 vlm_fault_result FakeVcpu::Fault(u64 gpa, uint32_t access) {
   SlotsReader reader(machine_);
+  RingInUse ring(&ring_);
   return vlm_mmu_fault(&mv_, gpa, access);
 }
 
@@ -155,6 +173,7 @@ Outcome FakeVcpu::Access(u64 gpa, uint32_t access, int tries) {
       case Entry::kMisconfig: {
         exits_++;
         SlotsReader reader(machine_);
+        RingInUse ring(&ring_);
         res = vlm_mmu_misconfig(&mv_, gpa);
         break;
       }
@@ -401,6 +420,8 @@ void vlm_platform_table_set_owner(u64* table, void* owner) {
 }
 void* vlm_platform_table_owner(const u64* table) { return TableArena::Get().InfoOf(table).owner; }
 
+vlm_dirty_ring* vlm_platform_dirty_ring(vlm_mmu*) { return fakes::FakeVcpu::CurrentRing(); }
+
 int vlm_platform_host_get(vlm_mmu* mmu, unsigned long hva, bool write, vlm_host_page* out) {
   shim_assert_may_sleep("host_get");
   shim_point(SHIM_STEP, nullptr);
@@ -481,7 +502,7 @@ int vlm_platform_guest_cmpxchg(vlm_mmu* mmu, unsigned int as_id, u64 gpa, u64* o
     return -EAGAIN;
   }
   memcpy(at, &val, size);
-  vlm_memslot_mark_dirty(slot, gpa >> 12);
+  vlm_memslot_mark_dirty(mmu, slot, gpa >> 12);
   return 0;
 }
 }

@@ -78,6 +78,9 @@ class FakeVcpu {
   u64 last_pfn() const { return last_pfn_; }
   u64 eptp() const { return vlm_mmu_vcpu_eptp(&mv_); }
   vlm_mmu_vcpu* mv() { return &mv_; }
+  vlm_dirty_ring* ring() { return &ring_; }
+  // The ring of the vCPU whose exit this thread handles.
+  static vlm_dirty_ring* CurrentRing();
   u64 Count(vlm_pf_stat stat) const { return mv_.stats.v[stat]; }
   size_t tlb_entries();
   int exits() const { return exits_; }
@@ -97,6 +100,7 @@ class FakeVcpu {
 
   FakeMachine* machine_;
   vlm_mmu_vcpu mv_{};
+  vlm_dirty_ring ring_{};
   // Held while the vCPU runs guest code: whoever takes it has waited for the vCPU to leave.
   std::mutex guest_;
   std::vector<TlbEntry> tlb_;

@@ -142,6 +142,22 @@ MUTANTS = {
         [("dirty.c", "cleared[j] = mask ? fetch_clear(slot->dirty + first + i + j, mask) : 0;",
           "cleared[j] = mask && fetch_clear(slot->dirty + first + i + j, mask) ? ~0ul : 0;")],
         "DirtyTest.ClearProtectsWhatItClearsAndNothingElse", "their bits stayed"),
+    "ring_flag_before_offset": Mutant(
+        "an entry of a dirty ring is published before it says which page",
+        [("dirty_ring.c", "	WRITE_ONCE(entry->slot, slot);\n	WRITE_ONCE(entry->offset, offset);\n", ""),
+         ("dirty_ring.c", "	smp_store_release(&entry->flags, VLM_DIRTY_PUBLISHED);\n",
+          "	smp_store_release(&entry->flags, VLM_DIRTY_PUBLISHED);\n	cpu_relax();\n"
+          "	WRITE_ONCE(entry->slot, slot);\n	WRITE_ONCE(entry->offset, offset);\n")],
+        "DirtyThreadTest.NoWriteIsLostByRings", "were lost"),
+    "ring_believes_free_entries": Mutant(
+        "a reset takes entries back that were never published",
+        [("dirty_ring.c", "	if (ring->reset == smp_load_acquire(&ring->pushed))\n		return false;\n", "")],
+        "RingTest.FlagsOfFreeEntriesMeanNothing", "Expected equality"),
+    "ring_trusts_the_page": Mutant(
+        "a reset protects whatever page user space names",
+        [("dirty.c", " ||\n	    run->word > (slot->npages - 1) / BITS_PER_LONG)\n		return;", ")\n		return;"),
+         ("dirty.c", "	if (left < BITS_PER_LONG)\n		mask &= BIT(left) - 1;\n", "")],
+        "RingTest.EntriesAreCheckedWhenTheyComeBack", "beyond the slot"),
     "protect_before_fetch": Mutant(
         "pages are protected before their bits are cleared",
         [("dirty.c", "			asked |= mask;\n",

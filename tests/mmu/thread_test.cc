@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <functional>
 #include <random>
 #include <thread>
 #include <vector>
@@ -140,11 +141,13 @@ class DirtyThreadTest : public ThreadTest {
  protected:
   static constexpr int kPagesLogged = 64;
 
-  void SpawnWriters() {
+  void SpawnWriters(const std::function<void()>& prepare) {
     m.AddVcpu();
+    if (prepare) prepare();
     for (size_t i = 0; i < 2; i++)
       Spawn(static_cast<unsigned>(i), [this, i](std::mt19937& rng) {
         const u64 gfn = rng() % (kPagesLogged / 2) * 2 + i;
+        if (vlm_dirty_ring_is_full(m.vcpu(i).ring())) return std::this_thread::yield();
         if (m.vcpu(i).Write(Gpa(gfn)) == Outcome::kDone) {
           written_[gfn]++;
           done_++;
@@ -167,8 +170,8 @@ class DirtyThreadTest : public ThreadTest {
     }
   }
   template <typename Harvest>
-  void JudgeOften(Harvest harvest) {
-    SpawnWriters();
+  void JudgeOften(Harvest harvest, const std::function<void()>& prepare = nullptr) {
+    SpawnWriters(prepare);
     for (int i = 0; i < 200; i++) {
       Judge(harvest);
       std::this_thread::yield();
@@ -204,6 +207,34 @@ TEST_F(DirtyThreadTest, NoWriteIsLostByCopyAndClear) {
     vlm_memslot_clear_log(m.mmu(), slot, 0, 1, &word);
     return word;
   });
+}
+
+TEST_F(DirtyThreadTest, NoWriteIsLostByRings) {
+  m.mmu()->log_flags = VLM_LOG_RINGS;
+  Memory(0, 64, kHva, 1, VLM_MEMSLOT_LOG_DIRTY);
+  std::vector<vlm_dirty_entry> entries[2];
+  u32 next[2] = {};
+  JudgeOften(
+      [&] {
+        u64 word = 0;
+        for (size_t i = 0; i < 2; i++) {
+          for (;; next[i]++) {
+            vlm_dirty_entry& e = entries[i][next[i] % entries[i].size()];
+            if (smp_load_acquire(&e.flags) != VLM_DIRTY_PUBLISHED) break;
+            word |= u64{1} << (READ_ONCE(e.offset) % 64);
+            smp_store_release(&e.flags, static_cast<u32>(VLM_DIRTY_COLLECTED));
+          }
+          std::lock_guard guard(m.slots_lock());
+          vlm_dirty_ring_reset(m.mmu(), m.vcpu(i).ring());
+        }
+        return word;
+      },
+      [&] {
+        for (size_t i = 0; i < 2; i++) {
+          entries[i].resize(128);
+          vlm_dirty_ring_init(m.vcpu(i).ring(), entries[i].data(), 128);
+        }
+      });
 }
 
 // Two threads clear all there is, while the slot comes and goes: every write is in the log again.
