@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
 #include "lib/check.h"
 #include "lib/kvm.h"
@@ -69,9 +70,11 @@ void ExpectZero() {
 Stats ReadVm() {
   Stats stats;
   std::ifstream file(VmFolder() / "stats");
-  std::string name;
-  long value = 0;
-  while (file >> name >> value) stats[name] = value;
+  for (std::string line, name; std::getline(file, line);) {
+    std::istringstream words(line);
+    // A histogram has several values; the first stands for it.
+    words >> name >> stats[name];
+  }
   if (stats.empty()) check::Fail(__FILE__, __LINE__, "no stats of the machine");
   return stats;
 }
