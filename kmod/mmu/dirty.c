@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Dirty logs: have writes seen, and say what was seen. */
+#include "collapse.h"
 #include "dirty.h"
 #include "memslot_change.h"
 #include "mmu.h"
@@ -91,7 +92,7 @@ void vlm_memslot_stop_logging(struct vlm_mmu *mmu, const struct vlm_memslot *slo
 	struct vlm_mmu_page *root;
 	struct vlm_tdp_op op;
 
-	vlm_tdp_begin(&op, mmu, VLM_LOCK_EXCLUSIVE, VLM_MAY_YIELD);
+	vlm_tdp_begin(&op, mmu, VLM_LOCK_SHARED, VLM_MAY_YIELD);
 	vlm_for_each_root(mmu, root, VLM_ROOTS_VALID) {
 		if (root->role.as_id == slot->as_id)
 			vlm_tdp_collapse(&op, root, slot);

@@ -3,6 +3,7 @@
 #include "generation.h"
 #include "mmu.h"
 #include "notifier.h"
+#include "nx.h"
 #include "spte.h"
 #include "spte_store.h"
 #include "tdp.h"
@@ -15,7 +16,8 @@ struct fault {
 	const struct vlm_memslot *slot;
 	unsigned long hva;
 	struct vlm_host_page host;
-	int level;		/* of the leaf to install */
+	int fit_level;		/* largest leaf that host and slot allow */
+	int level;		/* of the leaf to install: lower where NX splits */
 	unsigned int flags;	/* VLM_LEAF_* of it */
 };
 
@@ -44,10 +46,18 @@ static int choose_level(const struct fault *f)
 	return level;
 }
 
+/* With the NX mitigation, what is executed is small. */
+static bool nx_splits(const struct fault *f)
+{
+	return f->mv->mmu->nx && (f->access & VLM_ACCESS_EXEC);
+}
+
 static unsigned int choose_flags(const struct fault *f)
 {
 	unsigned int flags = f->host.device ? VLM_LEAF_DEVICE : 0;
 
+	if (f->mv->mmu->nx)
+		flags |= VLM_LEAF_NX;
 	if (!f->host.writable || (f->slot->flags & VLM_MEMSLOT_READONLY))
 		return flags;
 	flags |= VLM_LEAF_HOST_W;
@@ -121,6 +131,9 @@ static enum vlm_fault_result map(struct vlm_tdp_op *op, struct fault *f)
 		if (vlm_spte_is_nonleaf(old, level)) {
 			u64 *below = vlm_platform_table_va(vlm_spte_pa(old));
 
+			/* Or execution and data would take the page from each other for ever. */
+			if (level <= f->level && vlm_nx_is_kept(vlm_page_of_spte(old)))
+				f->level = level - 1;
 			if (level > f->level || !is_shallow(op, below, level - 1)) {
 				table = below;
 				continue;
@@ -132,15 +145,19 @@ static enum vlm_fault_result map(struct vlm_tdp_op *op, struct fault *f)
 		sp = vlm_page_cache_pop(mv->mmu, &mv->cache);
 		if (!sp)
 			return VLM_FAULT_RETRY;
+		/* If NX is the only obstacle to a huge leaf here, say so before others see it. */
+		sp->nx = nx_splits(f) && level <= f->fit_level ? VLM_NX_KEPT : VLM_NX_NONE;
 		if (vlm_spte_is_leaf(old, level)) {
 			if (!vlm_tdp_split_entry(op, root, sptep, f->gfn, old, level, sp)) {
 				vlm_page_free(mv->mmu, sp);
 				return VLM_FAULT_RETRY;
 			}
 		} else if (!vlm_tdp_link(op, root, sptep, f->gfn, old, level, sp)) {
+			sp->nx = VLM_NX_NONE;
 			vlm_page_cache_push(mv->mmu, &mv->cache, sp);
 			return VLM_FAULT_RETRY;
 		}
+		vlm_nx_add(mv->mmu, sp);
 		table = sp->table;
 	}
 }
@@ -208,7 +225,8 @@ static enum vlm_fault_result fault_memory(struct fault *f)
 	if (mv->root->invalid || vlm_notifier_must_retry(mmu, seq, f->hva)) {
 		res = VLM_FAULT_RETRY;
 	} else {
-		f->level = choose_level(f);
+		f->fit_level = choose_level(f);
+		f->level = nx_splits(f) ? VLM_LEVEL_4K : f->fit_level;
 		f->flags = choose_flags(f);
 		res = map(&op, f);
 	}

@@ -27,6 +27,8 @@ int vlm_mmu_init(struct vlm_mmu *mmu)
 	rwlock_init(&mmu->lock);
 	spin_lock_init(&mmu->pages_lock);
 	INIT_LIST_HEAD(&mmu->roots);
+	INIT_LIST_HEAD(&mmu->nx_pages);
+	mmu->nx = false;
 	vlm_notifier_init(&mmu->notifier);
 	return vlm_memslots_init(mmu);
 }
@@ -34,6 +36,7 @@ int vlm_mmu_init(struct vlm_mmu *mmu)
 void vlm_mmu_destroy(struct vlm_mmu *mmu)
 {
 	WARN_ON_ONCE(!list_empty(&mmu->roots));
+	WARN_ON_ONCE(!list_empty(&mmu->nx_pages));
 	vlm_memslots_destroy(mmu);
 }
 

@@ -53,6 +53,27 @@ void vlm_mmu_destroy(struct vlm_mmu *mmu);
  */
 void vlm_mmu_reclaim(struct vlm_mmu *mmu);
 
+/* The NX huge page mitigation, see nx.h. */
+enum vlm_nx_mitigation {
+	VLM_NX_OFF,
+	VLM_NX_ON,
+};
+/*
+ * Switch the mitigation. A change zaps everything: on return no executable huge page is left, or
+ * no table that only the mitigation kept. Slots lock held, or no vCPU exists. Sleeps.
+ */
+void vlm_mmu_set_nx(struct vlm_mmu *mmu, enum vlm_nx_mitigation what);
+/* Milliseconds between two runs of recovery; 0: recovery is off. @period_ms 0 is computed. */
+u64 vlm_nx_period_ms(unsigned int ratio, unsigned int period_ms);
+/* Tables that one run recovers: the @ratio-th part of those there are, rounded up; 0 for 0. */
+u64 vlm_mmu_nx_quota(const struct vlm_mmu *mmu, unsigned int ratio);
+/*
+ * Recover huge pages where only the mitigation forbade them, up to @quota tables, oldest
+ * first. Return what is left of the quota when it is time to leave the slots read section,
+ * in which the caller is. Takes the mmu lock for read, yields, sleeps.
+ */
+u64 vlm_mmu_recover_nx(struct vlm_mmu *mmu, u64 quota);
+
 int vlm_mmu_vcpu_init(struct vlm_mmu_vcpu *mv, struct vlm_mmu *mmu);
 void vlm_mmu_vcpu_destroy(struct vlm_mmu_vcpu *mv);
 

@@ -58,6 +58,16 @@ static inline bool vlm_notifier_must_retry(struct vlm_mmu *mmu, unsigned long se
 	return READ_ONCE(n->seq) != seq;
 }
 
+/* The host changes a part of [start, end), hva, right now. mmu lock held in either mode. */
+static inline bool vlm_notifier_is_changing(struct vlm_mmu *mmu, unsigned long start,
+					    unsigned long end)
+{
+	const struct vlm_notifier_state *n = &mmu->notifier;
+
+	lockdep_assert_held(&mmu->lock);
+	return n->in_progress && start < n->end && end > n->start;
+}
+
 /*
  * Publish @slots as the active set of @space once no invalidation is active. Slots
  * lock; sleeps.

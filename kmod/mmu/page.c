@@ -75,6 +75,13 @@ struct vlm_mmu_page *vlm_page_of_spte(u64 spte)
 		vlm_platform_table_owner(vlm_platform_table_va(vlm_spte_pa(spte)));
 }
 
+struct vlm_mmu_page *vlm_page_of_entry(u64 *sptep)
+{
+	u64 *table = (u64 *)((unsigned long)sptep & PAGE_MASK);
+
+	return (struct vlm_mmu_page *)vlm_platform_table_owner(table);
+}
+
 int vlm_page_cache_fill(struct vlm_mmu *mmu, struct vlm_page_cache *cache, u32 min)
 {
 	while (cache->nr < min) {

@@ -28,8 +28,10 @@ union vlm_role {
  * @invalid:	l  roots: no vCPU may run on it; set with the lock held for write,
  *		   once; every holder of the lock may rely on it
  * @scheduled:	p  roots: the MMU's own reference waits for the zapper to drop it
+ * @nx:		p  others: enum vlm_nx_state, see nx.h; before it is linked, its maker's
  * @refs:	a  roots: see root.h
- * @link:	p  roots: vlm_mmu::roots. Others: a struct vlm_flush once unlinked
+ * @link:	p  roots: vlm_mmu::roots. Others: vlm_mmu::nx_pages while @nx says so, a
+ *		   struct vlm_flush once unlinked
  * @rcu:	for the grace period before freeing
  */
 struct vlm_mmu_page {
@@ -38,7 +40,10 @@ struct vlm_mmu_page {
 	u64 *parent;
 	union vlm_role role;
 	bool invalid;
-	bool scheduled;
+	union {
+		bool scheduled;
+		u8 nx;
+	};
 	refcount_t refs;
 	struct list_head link;
 	struct rcu_head rcu;
@@ -60,6 +65,9 @@ void vlm_page_free_rcu(struct vlm_mmu *mmu, struct vlm_mmu_page *sp);
 
 /* The page that a nonleaf entry points at. */
 struct vlm_mmu_page *vlm_page_of_spte(u64 spte);
+
+/* The page that an entry stands in. */
+struct vlm_mmu_page *vlm_page_of_entry(u64 *sptep);
 
 /* Fill up to @min pages. Sleeps, no mmu lock. 0 or -ENOMEM; what was got is kept. */
 int vlm_page_cache_fill(struct vlm_mmu *mmu, struct vlm_page_cache *cache, u32 min);

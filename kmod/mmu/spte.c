@@ -42,8 +42,11 @@ u64 vlm_spte_make_leaf(const struct spte_format *fmt, u64 pfn, int level, unsign
 		   ((pfn << PAGE_SHIFT) & VLM_SPTE_ADDR) | VLM_SPTE_MMU_W;
 
 	spte |= flags & VLM_LEAF_DEVICE ? fmt->memtype_device : fmt->memtype_ram;
-	if (level > VLM_LEVEL_4K)
+	if (level > VLM_LEVEL_4K) {
 		spte |= VLM_SPTE_HUGE;
+		if (flags & VLM_LEAF_NX)
+			spte &= ~fmt->x;
+	}
 	if (flags & VLM_LEAF_HOST_W)
 		spte |= VLM_SPTE_HOST_W;
 	else
@@ -58,11 +61,15 @@ u64 vlm_spte_make_nonleaf(const struct spte_format *fmt, u64 table_pa)
 	return VLM_SPTE_PRESENT | fmt->r | fmt->w | fmt->x | fmt->accessed | table_pa;
 }
 
-u64 vlm_spte_make_split(u64 huge, int level, unsigned int index)
+u64 vlm_spte_make_split(const struct spte_format *fmt, u64 huge, int level, unsigned int index)
 {
 	u64 spte = huge + ((u64)index << PAGE_SHIFT) * vlm_level_pages(level - 1);
 
-	return level - 1 == VLM_LEVEL_4K ? spte & ~VLM_SPTE_HUGE : spte;
+	if (level - 1 > VLM_LEVEL_4K)
+		return spte;
+	spte &= ~VLM_SPTE_HUGE;
+	/* An aged leaf gets its permissions back from where they are saved. */
+	return spte | (vlm_spte_is_tracked(fmt, spte) ? VLM_SPTE_SAVED_X : fmt->x);
 }
 
 u64 vlm_spte_make_mmio(const struct spte_format *fmt, u64 generation)

@@ -111,6 +111,11 @@ static inline bool vlm_spte_is_mmio(const struct spte_format *fmt, u64 spte)
 	return !vlm_spte_is_present(spte) && (spte & fmt->mmio_mask) == fmt->mmio;
 }
 
+static inline bool vlm_spte_is_ram(const struct spte_format *fmt, u64 leaf)
+{
+	return (leaf & fmt->memtype_ram) == fmt->memtype_ram;
+}
+
 static inline bool vlm_spte_is_writable(const struct spte_format *fmt, u64 spte)
 {
 	return spte & fmt->w;
@@ -147,15 +152,20 @@ static inline unsigned int vlm_level_index(u64 gfn, int level)
 #define VLM_LEAF_WRITABLE	BIT(0)	/* hardware may write now */
 #define VLM_LEAF_HOST_W		BIT(1)	/* the host allows writes */
 #define VLM_LEAF_DEVICE		BIT(2)	/* uncached */
+#define VLM_LEAF_NX		BIT(3)	/* not executable if larger than 4 KiB */
 
 /*
  * A readable and executable leaf for @pfn (aligned to @level), accessed, and dirty if
- * writable. VLM_LEAF_WRITABLE requires VLM_LEAF_HOST_W.
+ * writable. VLM_LEAF_WRITABLE requires VLM_LEAF_HOST_W. A 4-KiB leaf is always executable:
+ * VLM_LEAF_NX is about page sizes, not about what the guest may do.
  */
 u64 vlm_spte_make_leaf(const struct spte_format *fmt, u64 pfn, int level, unsigned int flags);
 u64 vlm_spte_make_nonleaf(const struct spte_format *fmt, u64 table_pa);
-/* The @index-th leaf at @level - 1 of the huge leaf @huge at @level, with all its flags. */
-u64 vlm_spte_make_split(u64 huge, int level, unsigned int index);
+/*
+ * The @index-th leaf at @level - 1 of the huge leaf @huge at @level, with all its flags;
+ * one of 4 KiB is executable, whatever @huge is.
+ */
+u64 vlm_spte_make_split(const struct spte_format *fmt, u64 huge, int level, unsigned int index);
 u64 vlm_spte_make_mmio(const struct spte_format *fmt, u64 generation);
 /* Generation bits that a mmio entry carries. */
 u64 vlm_spte_mmio_gen(u64 spte);

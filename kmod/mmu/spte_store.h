@@ -17,6 +17,7 @@ enum vlm_store_kind {
 	VLM_STORE_FILL,		/* into a table that is not linked yet */
 	VLM_STORE_EXCLUSIVE,	/* lock held for write */
 	VLM_STORE_SHARED,	/* compare-exchange */
+	VLM_STORE_COLLAPSE,	/* compare-exchange of a table and a leaf that translate alike */
 	VLM_STORE_OWNED,	/* by the thread that froze the entry */
 	VLM_STORE_DETACHED,	/* in a table that was unlinked */
 };
@@ -50,6 +51,15 @@ static inline bool vlm_spte_try_cmpxchg(u64 *sptep, u64 *old, u64 val)
 	if (!try_cmpxchg64(sptep, old, val))
 		return false;
 	vlm_spte_observe(sptep, *old, val, VLM_STORE_SHARED);
+	return true;
+}
+
+/* Likewise; @val is a huge leaf that translates as the table @*old does. */
+static inline bool vlm_spte_try_collapse(u64 *sptep, u64 *old, u64 val)
+{
+	if (!try_cmpxchg64(sptep, old, val))
+		return false;
+	vlm_spte_observe(sptep, *old, val, VLM_STORE_COLLAPSE);
 	return true;
 }
 

@@ -48,6 +48,9 @@ struct vlm_notifier_state {
  * @lock:	tables, roots, notifier state
  * @pages_lock:	with @lock held in either mode
  * @roots:	l,p  added and removed under @pages_lock; walked with @lock or RCU
+ * @nx_pages:	p  tables that only the NX mitigation keeps, oldest first; as many as
+ *		   VLM_STAT_NX_LPAGE_SPLITS says
+ * @nx:		l  the NX mitigation is on: no leaf above 4 KiB is executable
  * @space:	s,S  memslots
  * @nr_slot_pages: s  sum over all slots
  * @notifier:	see there
@@ -60,6 +63,8 @@ struct vlm_mmu {
 	rwlock_t lock;
 	spinlock_t pages_lock;
 	struct list_head roots;
+	struct list_head nx_pages;
+	bool nx;
 	struct vlm_memslot_space space[VLM_AS_NUM];
 	u64 nr_slot_pages;
 	struct vlm_notifier_state notifier;

@@ -83,7 +83,8 @@ enum vlm_mmu_stat {
 	VLM_STAT_FLUSHES,		/* remote TLB flushes asked for */
 	VLM_STAT_FLUSH_IPIS,		/* those that had to interrupt a vCPU */
 	VLM_STAT_SPLITS,		/* huge leaf replaced by a table */
-	VLM_STAT_COLLAPSES,		/* table removed to allow a huge leaf */
+	VLM_STAT_COLLAPSES,		/* table replaced by the huge leaf that translates alike */
+	VLM_STAT_NX_RECOVERIES,		/* tables of nx_lpage_splits that gave way to a huge page */
 	VLM_STAT_INVALIDATIONS,		/* notifier ranges that met memory of this machine */
 	VLM_STAT_ZAP_ALL_FAST,		/* whole root sets invalidated */
 	/*

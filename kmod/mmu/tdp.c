@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Change single TDP entries, and keep the books. The rules stand in README.md. */
 #include "mmu.h"
+#include "nx.h"
 #include "spte.h"
 #include "spte_store.h"
 #include "tdp.h"
@@ -174,6 +175,7 @@ static void detach(struct vlm_tdp_op *op, struct vlm_mmu_page *sp)
 		count_leaves(op, level, -leaves);
 	if (present)
 		vlm_stat_add(&op->mmu->stats, VLM_STAT_ZAPPED, present);
+	vlm_nx_forget(op->mmu, sp);
 	list_add_tail(&sp->link, &op->flush.pages);
 }
 
@@ -266,13 +268,25 @@ bool vlm_tdp_split_entry(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 *
 	prepare_table(root, sp, sptep, gfn, level);
 	/* Fill first, then publish: a vCPU sees the old translation or the same one again. */
 	for (i = 0; i < VLM_TABLE_ENTRIES; i++)
-		vlm_spte_fill(sp->table + i, vlm_spte_make_split(old, level, i));
+		vlm_spte_fill(sp->table + i, vlm_spte_make_split(&vlm_spte_ept, old, level, i));
 	op->visited += VLM_TABLE_ENTRIES;
 	if (!vlm_spte_try_cmpxchg(sptep, &old, val))
 		return false;
 	count_leaves(op, level, -1);
 	count_leaves(op, level - 1, VLM_TABLE_ENTRIES);
 	vlm_stat_add(&op->mmu->stats, VLM_STAT_SPLITS, 1);
+	return true;
+}
+
+bool vlm_tdp_collapse_entry(struct vlm_tdp_op *op, u64 *sptep, u64 old, u64 val, int level)
+{
+	lockdep_assert_held_read(&op->mmu->lock);
+	op->visited++;
+	if (!vlm_spte_try_collapse(sptep, &old, val))
+		return false;
+	op->flush.needed = true;
+	entry_changed(op, old, val, level);
+	vlm_stat_add(&op->mmu->stats, VLM_STAT_COLLAPSES, 1);
 	return true;
 }
 

@@ -80,6 +80,11 @@ bool vlm_tdp_link(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 *sptep, 
  */
 bool vlm_tdp_split_entry(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 *sptep, u64 gfn,
 			 u64 old, int level, struct vlm_mmu_page *sp);
+/*
+ * Replace the table @old by the huge leaf @val that translates alike: collapse.c says what
+ * that means. False: the entry changed. Shared. The op owes a flush, which may wait.
+ */
+bool vlm_tdp_collapse_entry(struct vlm_tdp_op *op, u64 *sptep, u64 old, u64 val, int level);
 /* The entry at the lowest level that exists for @gfn. RCU, or the lock. */
 u64 vlm_tdp_lookup(struct vlm_mmu_page *root, u64 gfn, int *level);
 
@@ -95,12 +100,6 @@ void vlm_tdp_zap_root(struct vlm_tdp_op *op, struct vlm_mmu_page *root);
  */
 int vlm_tdp_split_range(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 start, u64 end,
 			struct vlm_page_cache *cache);
-/*
- * Remove tables of 4-KiB entries in the part of @slot that could be mapped huge now, so that the next
- * access maps it so. Exclusive.
- */
-void vlm_tdp_collapse(struct vlm_tdp_op *op, struct vlm_mmu_page *root,
-		      const struct vlm_memslot *slot);
 
 /* Dirty logging, tdp_log.c: have the next write seen. Shared. */
 

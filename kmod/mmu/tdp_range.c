@@ -87,29 +87,6 @@ int vlm_tdp_split_range(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 st
 	return 0;
 }
 
-void vlm_tdp_collapse(struct vlm_tdp_op *op, struct vlm_mmu_page *root,
-		      const struct vlm_memslot *slot)
-{
-	u64 start = slot->base_gfn, end = slot->base_gfn + slot->npages;
-	struct vlm_tdp_iter iter;
-
-	lockdep_assert_held_write(&op->mmu->lock);
-	/* Only the lowest tables: a bigger step would not be bounded. Faults do the rest. */
-	vlm_tdp_for_each(iter, root, start, end, VLM_LEVEL_2M) {
-		if (vlm_tdp_yield(op, &iter))
-			continue;
-		op->visited++;
-		if (iter.level != VLM_LEVEL_2M || !vlm_spte_is_nonleaf(iter.old, iter.level))
-			continue;
-		if (iter.gfn < start ||
-		    vlm_memslot_fit_level(slot, iter.gfn, vlm_spte_ept.max_level) < iter.level ||
-		    vlm_platform_host_level(op->mmu, vlm_memslot_hva_of(slot, iter.gfn)) < iter.level)
-			continue;
-		vlm_tdp_zap_entry(op, root, iter.sptep, iter.old, iter.level);
-		vlm_stat_add(&op->mmu->stats, VLM_STAT_COLLAPSES, 1);
-	}
-}
-
 /* Clear the accessed mark of one leaf. */
 static void age_entry(struct vlm_tdp_op *op, u64 *sptep, u64 old, int level)
 {

@@ -359,6 +359,15 @@ void FakeMachine::CheckStats() {
                            " for " + std::to_string(n[1]) + ", 2m " +
                            std::to_string(Stat(VLM_STAT_PAGES_2M)) + " for " +
                            std::to_string(n[2]));
+  u64 listed = 0;
+  vlm_mmu_page* sp;
+  list_for_each_entry(sp, &mmu()->nx_pages, link) {
+    listed++;
+    if (sp->nx != VLM_NX_LISTED) Violation("NX2", "a listed table that does not say so");
+  }
+  if (listed != Stat(VLM_STAT_NX_LPAGE_SPLITS))
+    Violation("NX2", "nx_lpage_splits is " + std::to_string(Stat(VLM_STAT_NX_LPAGE_SPLITS)) +
+                         " for a list of " + std::to_string(listed));
 }
 
 void FakeMachine::CheckNothingLeadsToFreeFrames() {
@@ -397,6 +406,7 @@ void FakeMachine::CheckTables() {
         Violation("TABLES", "a writable leaf in a read-only slot" + where);
       if ((e & 2) && slot->dirty && !test_bit(gfn + i - slot->base_gfn, slot->dirty))
         Violation("DIRTY", "a writable leaf of a logged slot is not marked" + where);
+      if (level > 1 && (e & 4) && mmu()->nx) Violation("NX1", "an executable huge leaf" + where);
       if (host_.LevelOf(hva) < level) Violation("TABLES", "a leaf larger than the host's" + where);
     }
   });

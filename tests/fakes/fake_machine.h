@@ -170,6 +170,8 @@ class FakeMachine {
   // Whether a thread stands ready to run vlm_mmu_reclaim(), and whether it was asked to.
   bool has_reclaimer = false;
   bool reclaim_wanted = false;
+  // Called when a table was linked, with all that is held then.
+  std::function<void(vlm_mmu_page*)> on_link;
   // Called while the mmu lock is dropped in a yield.
   std::function<void()> on_resched;
   std::atomic<u64> flushes{0};

@@ -8,6 +8,7 @@ extern "C" {
 #include "mmu/guest_walk.h"
 #include "mmu/mmu.h"
 #include "mmu/notifier.h"
+#include "mmu/nx.h"
 #include "mmu/page.h"
 #include "mmu/root.h"
 #include "mmu/spte.h"

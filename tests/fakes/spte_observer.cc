@@ -13,7 +13,7 @@ namespace {
 // The format in the SDM's and the README's words, independent of spte.h.
 constexpr u64 kR = 1, kW = 2, kX = 4, kHuge = 0x80;
 constexpr u64 kPresent = 0x800;
-constexpr u64 kHostW = u64{1} << 52, kMmuW = u64{1} << 53;
+constexpr u64 kHostW = u64{1} << 52, kMmuW = u64{1} << 53, kSavedX = u64{1} << 55;
 constexpr u64 kFrozen = u64{1} << 60 | u64{1} << 9;
 constexpr u64 kAddress = 0x000f'ffff'ffff'f000;
 
@@ -58,6 +58,8 @@ void CheckValue(const Store& s) {
   if ((v & kW) && !(v & kR)) Bad("BITS", s, "W without R");
   const u64 pages = u64{1} << (9 * (s.level - 1));
   if ((v & kAddress) >> 12 & (pages - 1)) Bad("BITS", s, "huge leaf out of alignment");
+  if (s.level > 1 && (v & kX) && FakeMachine::Current()->mmu()->nx)
+    Bad("NX1", s, "an executable huge leaf");
 }
 
 // The table that a split links must translate exactly as the leaf did.
@@ -67,12 +69,32 @@ void CheckSplit(const Store& s) {
   const u64 step = u64{4096} << (9 * (s.level - 2));
   for (u64 i = 0; i < 512; i++) {
     const u64 e = __atomic_load_n(table + i, __ATOMIC_RELAXED);
-    const u64 flags = ~(kAddress | kHuge);
+    // What becomes small may become executable.
+    const u64 gains = s.level - 1 == 1 ? kX | kSavedX : 0;
+    const u64 flags = ~(kAddress | kHuge | gains);
     const bool huge_ok = s.level - 1 == 1 ? !(e & kHuge) : !!(e & kHuge);
     if ((e & kAddress) != (s.old & kAddress) + i * step || (e & flags) != (s.old & flags) ||
         !huge_ok)
       Bad("G3", s, "a split leaves a hole or another translation");
   }
+}
+
+// The huge leaf that a collapse puts over a table must lead to the same frames, and allow what the
+// table allowed but for execution.
+void CheckCollapse(const Store& s) {
+  if (!Nonleaf(s.old, s.level) || !Leaf(s.val, s.level)) Bad("G3", s, "not a collapse");
+  u64* table = TableArena::Get().VaOf(s.old & kAddress);
+  const u64 step = u64{4096} << (9 * (s.level - 2));
+  u64 rights = 0;
+  for (u64 i = 0; i < 512; i++) {
+    const u64 e = __atomic_load_n(table + i, __ATOMIC_RELAXED);
+    if (!Present(e)) continue;
+    if (!Leaf(e, s.level - 1)) Bad("G3", s, "a collapse takes down more than one table");
+    if ((e & kAddress) != (s.val & kAddress) + i * step) Bad("G3", s, "a collapse changes a frame");
+    rights |= e;
+  }
+  if (!rights) Bad("G3", s, "a collapse of nothing");
+  if (~rights & s.val & (kW | kMmuW | kHostW)) Bad("G3", s, "a collapse adds a right");
 }
 
 // Stores that change what vCPUs see, in a table that is linked.
@@ -144,6 +166,10 @@ extern "C" void vlm_spte_observe(u64* sptep, u64 old, u64 val, vlm_store_kind ki
       if (!HoldsMmuLock(SHIM_HELD_WRITE)) Bad("LOCK", s, "exclusive store with a shared lock");
       CheckTransition(s, kind);
       break;
+    case VLM_STORE_COLLAPSE:
+      // Other threads may still add to the table.
+      if (FakeMachine::Current()->single_threaded()) CheckCollapse(s);
+      break;
     case VLM_STORE_SHARED:
     case VLM_STORE_OWNED:
       CheckTransition(s, kind);
@@ -153,4 +179,8 @@ extern "C" void vlm_spte_observe(u64* sptep, u64 old, u64 val, vlm_store_kind ki
       break;
   }
   TrackLinks(s);
+  FakeMachine* machine = FakeMachine::Current();
+  if (Nonleaf(val, s.level) && machine->on_link)
+    machine->on_link(
+        static_cast<vlm_mmu_page*>(arena.InfoOf(arena.VaOf(val & kAddress)).owner.load()));
 }

@@ -129,8 +129,65 @@ TEST_F(DirtyTest, StopCollapsesSoThatHugePagesComeBack) {
   EXPECT_EQ(m.Stat(VLM_STAT_PAGES_2M), 0u);
   ASSERT_EQ(m.SetSlot(0, 0, 4 * kMib2, kHva, 0), 0);
   EXPECT_EQ(m.Stat(VLM_STAT_COLLAPSES), 4u);
+  // In place: no fault is needed to have them back, nor to write.
+  EXPECT_EQ(m.Stat(VLM_STAT_PAGES_2M), 4u);
+  EXPECT_EQ(m.Stat(VLM_STAT_PAGES_4K), 0u);
+  const int exits = v.exits();
   ASSERT_EQ(v.Write(Gpa(5)), Outcome::kDone);
-  EXPECT_EQ(m.Stat(VLM_STAT_PAGES_2M), 1u);
+  ASSERT_EQ(v.Write(Gpa(6)), Outcome::kDone);
+  EXPECT_EQ(v.exits(), exits);
+  m.CheckTables();
+}
+
+TEST_F(DirtyTest, StopCollapsesWithOneFlush) {
+  constexpr u64 kTables = 32;
+  Memory(0, kTables * kMib2, kHva, 2, VLM_MEMSLOT_LOG_DIRTY);
+  for (u64 i = 0; i < kTables; i++) ASSERT_EQ(v.Write(Gpa(i * kMib2)), Outcome::kDone);
+  const u64 flushes = m.flushes;
+  ASSERT_EQ(m.SetSlot(0, 0, kTables * kMib2, kHva, 0), 0);
+  EXPECT_EQ(m.Stat(VLM_STAT_PAGES_2M), kTables);
+  EXPECT_EQ(m.flushes - flushes, 1u);
+}
+
+TEST_F(DirtyTest, StopYieldsWhateverTheSize) {
+  constexpr u64 kTables = 64;
+  Memory(0, kTables * kMib2, kHva, 2, VLM_MEMSLOT_LOG_DIRTY);
+  for (u64 i = 0; i < kTables; i++) ASSERT_EQ(v.Write(Gpa(i * kMib2)), Outcome::kDone);
+  m.break_mode = FakeMachine::Break::kAlways;
+  u64 gaps = 0;
+  m.on_resched = [&] { ASSERT_EQ(v.Write(Gpa(gaps++ % kTables * kMib2 + 1)), Outcome::kDone); };
+  ASSERT_EQ(m.SetSlot(0, 0, kTables * kMib2, kHva, 0), 0);
+  m.on_resched = nullptr;
+  EXPECT_GE(gaps, kTables - 2);
+  EXPECT_EQ(m.Stat(VLM_STAT_PAGES_2M), kTables);
+  EXPECT_LE(m.Stat(VLM_STAT_MAX_HOLD), u64{VLM_YIELD_BUDGET + 2 * VLM_STEP_MAX});
+}
+
+// What nobody wrote since the last harvest becomes huge without W: the first write gives it.
+TEST_F(DirtyTest, StopGivesNoPermissionOfItsOwn) {
+  Memory(0, 2 * kMib2, kHva, 2);
+  for (u64 gfn : {u64{0}, kMib2}) ASSERT_EQ(v.Write(Gpa(gfn)), Outcome::kDone);
+  ASSERT_EQ(m.SetSlot(0, 0, 2 * kMib2, kHva, VLM_MEMSLOT_LOG_DIRTY), 0);
+  ASSERT_EQ(v.Write(Gpa(kMib2 + 7)), Outcome::kDone);
+  ASSERT_EQ(m.SetSlot(0, 0, 2 * kMib2, kHva, 0), 0);
+  ASSERT_EQ(m.Stat(VLM_STAT_PAGES_2M), 2u);
+  EXPECT_FALSE(EptWalk(v.eptp(), Gpa(0)).w);
+  EXPECT_TRUE(EptWalk(v.eptp(), Gpa(kMib2)).w) << "one of its pages was written";
+  ASSERT_EQ(v.Write(Gpa(0)), Outcome::kDone);
+  EXPECT_TRUE(EptWalk(v.eptp(), Gpa(0)).w);
+  m.CheckTables();
+}
+
+TEST_F(DirtyTest, StopCollapsesGigabytesToo) {
+  Memory(0, kGib, kHva, 3);
+  ASSERT_EQ(v.Write(Gpa(0)), Outcome::kDone);
+  m.break_mode = FakeMachine::Break::kAlways;
+  ASSERT_EQ(m.SetSlot(0, 0, kGib, kHva, VLM_MEMSLOT_LOG_DIRTY), 0);
+  ASSERT_EQ(m.Stat(VLM_STAT_PAGES_4K), kGib);
+  ASSERT_EQ(m.SetSlot(0, 0, kGib, kHva, 0), 0);
+  EXPECT_EQ(m.Stat(VLM_STAT_PAGES_1G), 1u);
+  EXPECT_EQ(m.Stat(VLM_STAT_COLLAPSES), 513u);
+  EXPECT_LE(m.Stat(VLM_STAT_MAX_HOLD), u64{VLM_YIELD_BUDGET + 2 * VLM_STEP_MAX});
   m.CheckTables();
 }
 

@@ -164,6 +164,63 @@ MUTANTS = {
           "			asked |= mask;\n			protect(&p, first + i + j, &mask, 1);\n			cpu_relax();\n"),
          ("dirty.c", "		protect(&p, first + i, cleared, n);\n", "")],
         "DirtyThreadTest.NoWriteIsLostByCopyAndClear", "were lost"),
+    "nx_two_counters": Mutant(
+        "tables are counted in one place and the size of a run is taken from another",
+        [("nx.c", "		list_add_tail(&sp->link, &mmu->nx_pages);\n		vlm_stat_add(&mmu->stats, VLM_STAT_NX_LPAGE_SPLITS, 1);\n",
+          "		list_add_tail(&sp->link, &mmu->nx_pages);\n		vlm_stat_add(&mmu->stats, VLM_STAT_NX_RECOVERIES, 1);\n"),
+         ("nx.c", "		vlm_stat_add(&mmu->stats, VLM_STAT_NX_LPAGE_SPLITS, -1);\n",
+          "		vlm_stat_add(&mmu->stats, VLM_STAT_NX_RECOVERIES, -1);\n")],
+        "NxTest.ReadTwoExecuteOneExecuteAThird", "VIOLATION NX2"),
+    "nx_listed_unseen": Mutant(
+        "a table is listed without a look at whether it was unlinked meanwhile",
+        [("nx.c", "	if (READ_ONCE(sp->nx) == VLM_NX_NONE)\n		return;\n", ""),
+         ("nx.c", "	if (sp->nx == VLM_NX_KEPT) {", "	{")],
+        "NxTest.TableThatGoesBeforeItIsListedStaysOffTheList", "Value of: vlm_nx_is_kept(table)"),
+    "nx_table_gives_way": Mutant(
+        "a fault puts a huge leaf over a table with executable pages",
+        [("fault.c", "if (level <= f->level && vlm_nx_is_kept(vlm_page_of_spte(old)))", "if (0)")],
+        "NxTest.DataAccessDoesNotPutAHugeLeafOverCode", "Expected equality"),
+    "nx_lists_everything": Mutant(
+        "tables that host or slot need anyway are listed",
+        [("fault.c", "nx_splits(f) && level <= f->fit_level ?", "nx_splits(f) ?")],
+        "NxTest.OnlyWhatNxAloneKeepsIsListed", "Expected equality"),
+    "nx_executable_huge_leaf": Mutant(
+        "an execute fault maps a huge page",
+        [("fault.c", "	if (f->mv->mmu->nx)\n		flags |= VLM_LEAF_NX;\n", "")],
+        "NxTest.HugeLeavesAreNotExecutableSmallOnesAre", "VIOLATION NX1"),
+    "nx_split_stays_nx": Mutant(
+        "the small pages of a split are not executable",
+        [("spte.c", "	return spte | (vlm_spte_is_tracked(fmt, spte) ? VLM_SPTE_SAVED_X : fmt->x);\n", "	return spte;\n")],
+        "NxTest.HugeLeavesAreNotExecutableSmallOnesAre", "Expected equality"),
+    "nx_flush_forgotten": Mutant(
+        "each table of a run overwrites what the earlier ones owe",
+        [("nx.c", "		quota--;\n		recover_page(&op, sp);\n",
+          "		quota--;\n		op.flush.needed = false;\n		recover_page(&op, sp);\n")],
+        "NxTest.FlushIsNotForgottenByTheNextTable", "VIOLATION G"),
+    "nx_wrong_address_space": Mutant(
+        "the slot of a table is looked up in the first address space",
+        [("nx.c", "vlm_memslots_get(op->mmu, sp->role.as_id)", "vlm_memslots_get(op->mmu, 0)")],
+        "NxTest.LoggedSlotOfTheOtherAddressSpace", "VIOLATION"),
+    "nx_stays_listed": Mutant(
+        "a table that is unlinked stays on the list",
+        [("tdp.c", "	vlm_nx_forget(op->mmu, sp);\n", "")],
+        "NxTest.DeletedSlotLeavesTheListEmpty", "VIOLATION NX2"),
+    "collapse_in_an_invalidation": Mutant(
+        "a collapse does not ask whether the host changes the range right now",
+        [("collapse.c", "	if (vlm_notifier_is_changing(mmu,", "	if (0 && vlm_notifier_is_changing(mmu,")],
+        "NxTest.InvalidationInProgressPutsRecoveryOff", ""),
+    "collapse_of_a_logged_slot": Mutant(
+        "a slot with dirty logging is collapsed",
+        [("collapse.c", "(VLM_MEMSLOT_INVALID | VLM_MEMSLOT_LOG_DIRTY)", "VLM_MEMSLOT_INVALID")],
+        "NxTest.LoggedSlotIsOnlyUnaccounted", "VIOLATION"),
+    "collapse_grants_write": Mutant(
+        "the huge leaf is writable whatever the table allowed",
+        [("collapse.c", "	if (vlm_spte_is_writable(&vlm_spte_ept, s->rights))\n		flags", "	if (s->rights)\n		flags")],
+        "DirtyTest.StopGivesNoPermissionOfItsOwn", "VIOLATION G3"),
+    "collapse_without_flush": Mutant(
+        "a table is replaced by a huge leaf, and never flushed",
+        [("tdp.c", "	op->flush.needed = true;\n	entry_changed(op, old, val, level);\n", "	entry_changed(op, old, val, level);\n")],
+        "NxTest.RecoversInPlace", "VIOLATION G"),
 }
 
 

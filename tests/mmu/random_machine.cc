@@ -26,12 +26,26 @@ MachineOptions OptionsOf(u64 seed) {
 }
 
 constexpr const char* kNames[kRandomOps] = {
-    "guest access",    "fault alone",        "host drop",
-    "host page size",  "host write-protect", "age",
-    "slot create",     "slot delete",        "slot move",
-    "dirty log start", "dirty log stop",     "harvest",
-    "invalidate all",  "mmio wrap",          "reclaim",
-    "reload root",     "switch space",       "replace vcpu",
+    "guest access",
+    "fault alone",
+    "host drop",
+    "host page size",
+    "host write-protect",
+    "age",
+    "slot create",
+    "slot delete",
+    "slot move",
+    "dirty log start",
+    "dirty log stop",
+    "harvest",
+    "nx recovery",
+    "nx toggle",
+    "invalidate all",
+    "mmio wrap",
+    "reclaim",
+    "reload root",
+    "switch space",
+    "replace vcpu",
     "grace period",
 };
 
@@ -68,6 +82,8 @@ const RandomMachine::Kind RandomMachine::kKinds[] = {
     {RandomOp::kAge, 16, &RandomMachine::Age},
     {RandomOp::kSlotCreate, 10, &RandomMachine::ChangeSlot},
     {RandomOp::kHarvest, 16, &RandomMachine::Harvest},
+    {RandomOp::kNxRecover, 8, &RandomMachine::NxRecover},
+    {RandomOp::kNxToggle, 1, &RandomMachine::NxToggle},
     {RandomOp::kInvalidateAll, 1, &RandomMachine::InvalidateAll},
     {RandomOp::kMmioWrap, 4, &RandomMachine::MmioWrap},
     {RandomOp::kReclaim, 4, &RandomMachine::Reclaim},
@@ -83,6 +99,7 @@ RandomMachine::RandomMachine(u64 seed) : rng_(seed), m(OptionsOf(seed)) {
   for (size_t i = 0; i < kAreas; i++)
     m.host().Map(HvaOf(i), kSlotPages, 1 + static_cast<int>(Below(2)));
   m.has_reclaimer = !OneIn(3);
+  if (!OneIn(4)) NxToggle();
   m.break_mode = OneIn(3) ? FakeMachine::Break::kAlways : FakeMachine::Break::kRandom;
   // What other threads do while a zap or a notifier has dropped the lock,
   m.on_resched = [this] { InBetween(); };
@@ -149,6 +166,9 @@ void RandomMachine::InBetween() {
       case 3:
         Reclaim();
         break;
+      case 4:
+        NxRecover();
+        break;
       default:
         Access();
     }
@@ -197,10 +217,12 @@ void RandomMachine::Fault() {
   const size_t i = FreeVcpu();
   FakeVcpu& v = m.vcpu(i);
   const u64 gfn = RandomGfn(i);
-  const bool write = OneIn(2);
+  const bool write = OneIn(2), exec = !write && OneIn(2);
   Count(RandomOp::kFault);
   busy_[i] = true;
-  const vlm_fault_result res = v.Fault(Gpa(gfn), write ? VLM_ACCESS_WRITE : VLM_ACCESS_READ);
+  const vlm_fault_result res = v.Fault(Gpa(gfn), write  ? VLM_ACCESS_WRITE
+                                                 : exec ? VLM_ACCESS_EXEC
+                                                        : VLM_ACCESS_READ);
   busy_[i] = false;
   if (res == VLM_FAULT_ERROR) {
     if (!failing_) Broken("ERROR", "a fault failed with memory to spare" + At(gfn));
@@ -208,7 +230,7 @@ void RandomMachine::Fault() {
   }
   if (res != VLM_FAULT_FIXED && res != VLM_FAULT_SPURIOUS) return;
   const EptResult walk = EptWalk(v.eptp(), Gpa(gfn));
-  if (walk.kind != EptKind::kMapped || !walk.r || !walk.x || (write && !walk.w))
+  if (walk.kind != EptKind::kMapped || !walk.r || (exec && !walk.x) || (write && !walk.w))
     Broken("FAULT", "what a fault fixed is not permitted" + At(gfn));
   CheckPage(v.mv()->as_id, gfn, walk.pfn, write);
 }
@@ -332,6 +354,18 @@ void RandomMachine::Harvest() {
     // Either this harvest reported the page, or the next one will.
     s.written[page] = !reported;
   }
+}
+
+void RandomMachine::NxRecover() {
+  SlotsReader reader(&m);
+  Count(RandomOp::kNxRecover);
+  vlm_mmu_recover_nx(m.mmu(), vlm_mmu_nx_quota(m.mmu(), 1 + static_cast<u32>(Below(3))));
+}
+
+void RandomMachine::NxToggle() {
+  Count(RandomOp::kNxToggle);
+  std::lock_guard guard(m.slots_lock());
+  vlm_mmu_set_nx(m.mmu(), m.mmu()->nx ? VLM_NX_OFF : VLM_NX_ON);
 }
 
 void RandomMachine::InvalidateAll() {

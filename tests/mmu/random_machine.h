@@ -29,6 +29,8 @@ enum class RandomOp {
   kLogStart,
   kLogStop,
   kHarvest,
+  kNxRecover,
+  kNxToggle,
   kInvalidateAll,
   kMmioWrap,
   kReclaim,
@@ -121,6 +123,8 @@ class RandomMachine {
   void Age();
   void ChangeSlot();
   void Harvest();
+  void NxRecover();
+  void NxToggle();
   void InvalidateAll();
   void MmioWrap();
   void Reclaim();

@@ -50,12 +50,31 @@ TEST(SpteTest, SplitKeepsTranslationAndFlags) {
     const u64 huge = vlm_spte_make_leaf(&fmt, 0x40000, level, VLM_LEAF_HOST_W | VLM_LEAF_WRITABLE);
     ASSERT_TRUE(huge & 0x80);
     for (unsigned i : {0u, 1u, 511u}) {
-      const u64 part = vlm_spte_make_split(huge, level, i);
+      const u64 part = vlm_spte_make_split(&fmt, huge, level, i);
       EXPECT_EQ(vlm_spte_pfn(part), 0x40000 + i * vlm_level_pages(level - 1));
       EXPECT_EQ(!!(part & 0x80), level == 3);
       EXPECT_TRUE(vlm_spte_is_sane(&fmt, part, level - 1));
     }
   }
+}
+
+TEST(SpteTest, NxIsForHugeLeavesOnlyAndASplitToSmallOnesGainsX) {
+  for (bool ad : {false, true}) {
+    const spte_format fmt = Format(ad);
+    EXPECT_EQ(vlm_spte_make_leaf(&fmt, 0x40000, 1, VLM_LEAF_NX) & 4, 4u);
+    const u64 huge = vlm_spte_make_leaf(&fmt, 0x40000, 2, VLM_LEAF_NX);
+    EXPECT_EQ(huge & 5, 1u);
+    EXPECT_TRUE(vlm_spte_is_sane(&fmt, huge, 2));
+    EXPECT_EQ(vlm_spte_make_split(&fmt, huge, 2, 7) & 5, 5u);
+    EXPECT_EQ(
+        vlm_spte_make_split(&fmt, vlm_spte_make_leaf(&fmt, 0x40000, 3, VLM_LEAF_NX), 3, 7) & 5, 1u)
+        << "2 MiB stay not executable";
+  }
+  const spte_format fmt = Format(false);
+  const u64 aged = vlm_spte_make_old(&fmt, vlm_spte_make_leaf(&fmt, 0x40000, 2, VLM_LEAF_NX));
+  const u64 part = vlm_spte_make_split(&fmt, aged, 2, 1);
+  EXPECT_EQ(part & 7, 0u) << "aged as before";
+  EXPECT_TRUE(part & VLM_SPTE_SAVED_X);
 }
 
 TEST(SpteTest, MmioEntryRaisesAMisconfigurationAndHoldsTheGeneration) {

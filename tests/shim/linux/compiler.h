@@ -20,6 +20,9 @@
 #ifndef noinline
 #define noinline __attribute__((__noinline__))
 #endif
+#ifndef __cplusplus
+#define fallthrough __attribute__((__fallthrough__))
+#endif
 #ifndef __must_check
 #define __must_check __attribute__((__warn_unused_result__))
 #endif
