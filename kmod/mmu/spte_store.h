@@ -57,10 +57,11 @@ static inline bool vlm_spte_try_cmpxchg(u64 *sptep, u64 *old, u64 val)
 /* Likewise; @val is a huge leaf that translates as the table @*old does. */
 static inline bool vlm_spte_try_collapse(u64 *sptep, u64 *old, u64 val)
 {
-	if (!try_cmpxchg64(sptep, old, val))
-		return false;
-	vlm_spte_observe(sptep, *old, val, VLM_STORE_COLLAPSE);
-	return true;
+	bool done = try_cmpxchg64(sptep, old, val);
+
+	if (done)
+		vlm_spte_observe(sptep, *old, val, VLM_STORE_COLLAPSE);
+	return done;
 }
 
 /* Lock held for write. Return the value replaced, with the flags that hardware set. */

@@ -6,6 +6,7 @@
 extern "C" {
 #include "mmu/generation.h"
 #include "mmu/guest_walk.h"
+#include "mmu/memslot_change.h"
 #include "mmu/mmu.h"
 #include "mmu/notifier.h"
 #include "mmu/nx.h"
