@@ -242,8 +242,9 @@ run: vmm
 # Ticks per operation, on the stock module and on this one; in the emulated machine a tick is an instruction.
 bench: kmod vmm
 	@for node in --peer ""; do \
-	  $(RUN) --kernel $(KERNEL) --mem 768 $$node -- build/host/selftests/memslot_perf --mib 256 || exit 1; \
+	  $(RUN) --kernel $(KERNEL) --mem 1792 $$node -- build/host/selftests/memslot_perf --mib 1024 || exit 1; \
 	done
+	@$(RUN) --kernel $(KERNEL) --mem 1792 -- build/host/selftests/memslot_perf --mib 1024 --quirk off
 
 debug: kmod vmm
 	@$(RUN) -v --kernel $(KERNEL) --mem 1024 $(PARAMS) --log build/debug.log --add $(VMM) --script $(SCRIPT)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
  * The ABI of /dev/vellum is that of <linux/kvm.h>; what stands here beside its
- * inclusion are extensions. There are none yet.
+ * inclusion are extensions, of which there are none yet, and what older headers lack.
  */
 #ifndef _UAPI_VELLUM_H
 #define _UAPI_VELLUM_H
@@ -18,6 +18,10 @@
 #endif
 
 #include <linux/kvm.h>
+
+#ifndef KVM_X86_QUIRK_SLOT_ZAP_ALL
+#define KVM_X86_QUIRK_SLOT_ZAP_ALL (1 << 7)
+#endif
 
 #ifdef __cplusplus
 static_assert(sizeof(struct kvm_cpuid2) == 8, "include this header before <linux/kvm.h>");

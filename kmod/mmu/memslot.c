@@ -407,7 +407,8 @@ static int slot_create(struct vlm_mmu *mmu, const struct vlm_memslot_request *re
 }
 
 /* Delete @old, or put @fresh in its place elsewhere. Takes both over. */
-static int slot_replace(struct vlm_mmu *mmu, struct vlm_memslot *old, struct vlm_memslot *fresh)
+static int slot_replace(struct vlm_mmu *mmu, struct vlm_memslot *old, struct vlm_memslot *fresh,
+			enum vlm_slot_zap zap)
 {
 	struct vlm_memslot *invalid = (struct vlm_memslot *)kmemdup(old, sizeof(*old),
 								    GFP_KERNEL_ACCOUNT);
@@ -417,16 +418,19 @@ static int slot_replace(struct vlm_mmu *mmu, struct vlm_memslot *old, struct vlm
 	/* First stop faults from installing, then cut the vCPUs off, then let the slot go. */
 	invalid->flags |= VLM_MEMSLOT_INVALID;
 	publish(mmu, old->as_id, old, invalid, NULL);
-	vlm_zap_all_fast(mmu);
+	if (zap == VLM_SLOT_ZAP_OWN)
+		vlm_zap_slot(mmu, invalid);
+	else
+		vlm_zap_all_fast(mmu);
 	mmu->space[old->as_id].by_id[old->id] = fresh;
 	publish(mmu, old->as_id, invalid, fresh, NULL);
 	kfree(invalid);
 	return 0;
 }
 
-static int slot_delete(struct vlm_mmu *mmu, struct vlm_memslot *old)
+static int slot_delete(struct vlm_mmu *mmu, struct vlm_memslot *old, enum vlm_slot_zap zap)
 {
-	int err = slot_replace(mmu, old, NULL);
+	int err = slot_replace(mmu, old, NULL, zap);
 
 	if (err)
 		return err;
@@ -445,7 +449,7 @@ static int slot_move(struct vlm_mmu *mmu, struct vlm_memslot *old,
 		return -ENOMEM;
 	err = overlaps(vlm_memslots_get(mmu, old->as_id), slot, old) ? -EEXIST : 0;
 	if (!err)
-		err = slot_replace(mmu, old, slot);
+		err = slot_replace(mmu, old, slot, req->zap);
 	if (err) {
 		slot_free(slot, old);
 		return err;
@@ -502,7 +506,7 @@ int vlm_memslot_set(struct vlm_mmu *mmu, const struct vlm_memslot_request *req)
 	if (err)
 		return err;
 	if (!req->size_bytes)
-		return old ? slot_delete(mmu, old) : -EINVAL;
+		return old ? slot_delete(mmu, old, req->zap) : -EINVAL;
 
 	if (!old) {
 		if (mmu->nr_slot_pages + (req->size_bytes >> PAGE_SHIFT) < mmu->nr_slot_pages ||

@@ -85,6 +85,12 @@ struct vlm_memslot_space {
 	u32 ids;
 };
 
+/* What goes from the tables with a slot that is deleted or moved. */
+enum vlm_slot_zap {
+	VLM_SLOT_ZAP_ALL,	/* every translation of the machine */
+	VLM_SLOT_ZAP_OWN,	/* the slot's */
+};
+
 /* What user space asks for; alignment and access to the hva range were not checked. */
 struct vlm_memslot_request {
 	u32 slot;		/* address space in the upper half */
@@ -92,6 +98,7 @@ struct vlm_memslot_request {
 	u64 gpa;
 	u64 size_bytes;		/* 0 deletes */
 	u64 hva;
+	enum vlm_slot_zap zap;
 };
 
 int vlm_memslots_init(struct vlm_mmu *mmu);

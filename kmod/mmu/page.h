@@ -23,7 +23,8 @@ union vlm_role {
  *
  * @table:	c  the 512 entries
  * @gfn:	c  first frame that the table covers
- * @parent:	c  entry that points here, NULL for a root
+ * @parent:	entry that points here, NULL for a root; changed with the lock held for
+ *		   write, when the table is moved to a defunct root
  * @role:	c
  * @invalid:	l  roots: no vCPU may run on it; set with the lock held for write,
  *		   once; every holder of the lock may rely on it

@@ -24,6 +24,22 @@ static struct vlm_mmu_page *root_find(struct vlm_mmu *mmu, union vlm_role role)
 	return NULL;
 }
 
+static void root_init(struct vlm_mmu_page *root, union vlm_role role)
+{
+	root->role = role;
+	root->gfn = 0;
+	root->parent = NULL;
+	root->invalid = false;
+	root->scheduled = false;
+}
+
+/* @mmu->pages_lock held. */
+static void root_add(struct vlm_mmu *mmu, struct vlm_mmu_page *root)
+{
+	list_add_tail_rcu(&root->link, &mmu->roots);
+	vlm_stat_add(&mmu->stats, VLM_STAT_ROOTS, 1);
+}
+
 struct vlm_mmu_page *vlm_root_get(struct vlm_mmu *mmu, union vlm_role role,
 				  struct vlm_page_cache *cache)
 {
@@ -37,11 +53,7 @@ struct vlm_mmu_page *vlm_root_get(struct vlm_mmu *mmu, union vlm_role role,
 	made = vlm_page_cache_pop(mmu, cache);
 	if (!made)
 		goto out;
-	made->role = role;
-	made->gfn = 0;
-	made->parent = NULL;
-	made->invalid = false;
-	made->scheduled = false;
+	root_init(made, role);
 	/* The caller's and the MMU's. */
 	refcount_set(&made->refs, 2);
 
@@ -49,8 +61,7 @@ struct vlm_mmu_page *vlm_root_get(struct vlm_mmu *mmu, union vlm_role role,
 	spin_lock(&mmu->pages_lock);
 	root = root_find(mmu, role);
 	if (!root) {
-		list_add_tail_rcu(&made->link, &mmu->roots);
-		vlm_stat_add(&mmu->stats, VLM_STAT_ROOTS, 1);
+		root_add(mmu, made);
 		root = made;
 	}
 	spin_unlock(&mmu->pages_lock);
@@ -125,6 +136,33 @@ void vlm_root_invalidate_all(struct vlm_mmu *mmu)
 	}
 	spin_unlock(&mmu->pages_lock);
 	vlm_platform_reload_all(mmu);
+}
+
+struct vlm_mmu_page *vlm_root_add_defunct(struct vlm_mmu *mmu, union vlm_role role,
+					  struct vlm_page_cache *cache)
+{
+	struct vlm_mmu_page *root;
+
+	lockdep_assert_held_write(&mmu->lock);
+	root = vlm_page_cache_pop(mmu, cache);
+	if (!root)
+		return NULL;
+	root_init(root, role);
+	root->invalid = true;
+	refcount_set(&root->refs, 1);
+	spin_lock(&mmu->pages_lock);
+	root_add(mmu, root);
+	spin_unlock(&mmu->pages_lock);
+	return root;
+}
+
+void vlm_root_schedule(struct vlm_mmu *mmu, struct vlm_mmu_page *root)
+{
+	lockdep_assert_held_write(&mmu->lock);
+	spin_lock(&mmu->pages_lock);
+	root->scheduled = true;
+	vlm_stat_add(&mmu->stats, VLM_STAT_RECLAIM_BACKLOG, 1);
+	spin_unlock(&mmu->pages_lock);
 }
 
 bool vlm_root_claim(struct vlm_mmu *mmu, struct vlm_mmu_page *root)

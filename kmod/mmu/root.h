@@ -8,6 +8,7 @@
  *    either mode and inside RCU while the list is walked;
  *  - invalidation, with the lock held for write, gives the MMU's reference to one
  *    zapper (scheduled), who drops it after the zap;
+ *  - a root made for cut-out tables is born invalid, with the MMU's reference alone;
  *  - the last reference finds an invalid and empty root, unlinks it and frees it by
  *    RCU. Nothing is ever zapped on that path.
  */
@@ -48,6 +49,16 @@ struct vlm_mmu_page *vlm_root_next(struct vlm_mmu *mmu, struct vlm_mmu_page *pre
  * write, slots lock too unless the machine is being destroyed.
  */
 void vlm_root_invalidate_all(struct vlm_mmu *mmu);
+
+/*
+ * A root that never was valid, on the list with one reference, the MMU's own: a place for
+ * tables that were cut out of others. From @cache; NULL if that is empty. mmu lock held
+ * for write.
+ */
+struct vlm_mmu_page *vlm_root_add_defunct(struct vlm_mmu *mmu, union vlm_role role,
+					  struct vlm_page_cache *cache);
+/* Nothing is added any more: give the MMU's reference to a zapper. mmu lock held for write. */
+void vlm_root_schedule(struct vlm_mmu *mmu, struct vlm_mmu_page *root);
 
 /* Claim the MMU's reference of an invalidated root: true for exactly one caller. */
 bool vlm_root_claim(struct vlm_mmu *mmu, struct vlm_mmu_page *root);

@@ -9,8 +9,11 @@
 
 struct vlm_mmu_page;
 
-/* Enough for one fault: a table at every level but the root's, and the root. */
-#define VLM_PAGE_CACHE_MAX	5
+/*
+ * Enough for one fault, a table at every level but the root's, and for a defunct root: itself and
+ * two tables a level in between.
+ */
+#define VLM_PAGE_CACHE_MAX	7
 
 /* Headers with their table, allocated where sleeping is allowed, used where it is not. */
 struct vlm_page_cache {

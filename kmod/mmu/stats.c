@@ -53,6 +53,7 @@ static const struct vlm_stat_desc mmu_descs[] = {
 	ONE(VLM_STAT_NX_RECOVERIES, "mmu_nx_recoveries", VLM_STAT_CUMULATIVE, VLM_UNIT_NONE),
 	ONE(VLM_STAT_INVALIDATIONS, "mmu_invalidations", VLM_STAT_CUMULATIVE, VLM_UNIT_NONE),
 	ONE(VLM_STAT_ZAP_ALL_FAST, "mmu_zap_all_fast", VLM_STAT_CUMULATIVE, VLM_UNIT_NONE),
+	ONE(VLM_STAT_ZAP_SLOT, "mmu_zap_slot", VLM_STAT_CUMULATIVE, VLM_UNIT_NONE),
 	ONE(VLM_STAT_MAX_HOLD, "mmu_max_hold", VLM_STAT_PEAK, VLM_UNIT_NONE),
 	ONE(VLM_STAT_MAX_TICKS_READ, "mmu_max_hold_read_cycles", VLM_STAT_PEAK, VLM_UNIT_TICKS),
 	ONE(VLM_STAT_MAX_TICKS_WRITE, "mmu_max_hold_write_cycles", VLM_STAT_PEAK, VLM_UNIT_TICKS),

@@ -87,6 +87,7 @@ enum vlm_mmu_stat {
 	VLM_STAT_NX_RECOVERIES,		/* tables of nx_lpage_splits that gave way to a huge page */
 	VLM_STAT_INVALIDATIONS,		/* notifier ranges that met memory of this machine */
 	VLM_STAT_ZAP_ALL_FAST,		/* whole root sets invalidated */
+	VLM_STAT_ZAP_SLOT,		/* slots cut off by themselves */
 	/*
 	 * The longest hold of the mmu lock: what somebody who comes for it may have to wait. It
 	 * ends when the lock is dropped, or when an operation that could drop it finds nobody.

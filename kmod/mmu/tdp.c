@@ -290,6 +290,19 @@ bool vlm_tdp_collapse_entry(struct vlm_tdp_op *op, u64 *sptep, u64 old, u64 val,
 	return true;
 }
 
+void vlm_tdp_move_table(struct vlm_tdp_op *op, u64 *sptep, u64 *to)
+{
+	u64 spte;
+
+	lockdep_assert_held_write(&op->mmu->lock);
+	op->visited++;
+	spte = vlm_spte_xchg_exclusive(sptep, 0);
+	op->flush.needed = true;
+	/* Who climbs from a table below finds an invalid root from now on. */
+	WRITE_ONCE(vlm_page_of_spte(spte)->parent, to);
+	vlm_spte_xchg_exclusive(to, spte);
+}
+
 u64 vlm_tdp_lookup(struct vlm_mmu_page *root, u64 gfn, int *level)
 {
 	u64 *table = root->table;

@@ -85,6 +85,11 @@ bool vlm_tdp_split_entry(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 *
  * that means. False: the entry changed. Shared. The op owes a flush, which may wait.
  */
 bool vlm_tdp_collapse_entry(struct vlm_tdp_op *op, u64 *sptep, u64 old, u64 val, int level);
+/*
+ * Move the table below *@sptep, whole, to the empty entry @to of a root that is invalid.
+ * Exclusive. The op owes a flush then.
+ */
+void vlm_tdp_move_table(struct vlm_tdp_op *op, u64 *sptep, u64 *to);
 /* The entry at the lowest level that exists for @gfn. RCU, or the lock. */
 u64 vlm_tdp_lookup(struct vlm_mmu_page *root, u64 gfn, int *level);
 

@@ -37,23 +37,22 @@ static void invalidate_all(struct vlm_mmu *mmu)
 }
 
 /*
- * After a cut-off. No guest can reach the old tables now, and they owe the host nothing (G5):
- * what is left to do is to give memory back. A caller that outruns the reclaimer helps, so that
- * the memory held by defunct tables is bounded.
+ * No guest can reach the old tables now, and they owe the host nothing (G5): what is left
+ * to do is to give memory back. A caller that outruns the reclaimer helps, so that the
+ * memory held by defunct tables is bounded.
  */
-static void give_back(struct vlm_mmu *mmu)
+void vlm_zap_hand_over(struct vlm_mmu *mmu)
 {
-	u64 backlog = vlm_stat_read(&mmu->stats, VLM_STAT_RECLAIM_BACKLOG);
-
-	vlm_stat_add(&mmu->stats, VLM_STAT_ZAP_ALL_FAST, 1);
-	if (backlog > VLM_RECLAIM_BACKLOG || (backlog && !vlm_platform_reclaim_later(mmu)))
+	if (vlm_stat_read(&mmu->stats, VLM_STAT_RECLAIM_BACKLOG) > VLM_RECLAIM_BACKLOG ||
+	    !vlm_platform_reclaim_later(mmu))
 		vlm_mmu_reclaim(mmu);
 }
 
 void vlm_zap_all_fast(struct vlm_mmu *mmu)
 {
+	vlm_stat_add(&mmu->stats, VLM_STAT_ZAP_ALL_FAST, 1);
 	invalidate_all(mmu);
-	give_back(mmu);
+	vlm_zap_hand_over(mmu);
 }
 
 void vlm_mmu_set_nx(struct vlm_mmu *mmu, enum vlm_nx_mitigation what)
@@ -65,10 +64,11 @@ void vlm_mmu_set_nx(struct vlm_mmu *mmu, enum vlm_nx_mitigation what)
 		return;
 	/* One section: no entry made under the old rule is in a root that is valid under the new. */
 	vlm_tdp_begin(&op, mmu, VLM_LOCK_EXCLUSIVE, VLM_NEVER_YIELD);
+	vlm_stat_add(&mmu->stats, VLM_STAT_ZAP_ALL_FAST, 1);
 	mmu->nx = nx;
 	vlm_root_invalidate_all(mmu);
 	vlm_tdp_end(&op);
-	give_back(mmu);
+	vlm_zap_hand_over(mmu);
 }
 
 void vlm_mmu_zap_all(struct vlm_mmu *mmu)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Make all translations of a machine go away. */
+/* Make all translations of a machine, or of a slot, go away. */
 #ifndef VLM_MMU_ZAP_H
 #define VLM_MMU_ZAP_H
 
@@ -16,5 +16,16 @@
  * Sleeps.
  */
 void vlm_zap_all_fast(struct vlm_mmu *mmu);
+
+/*
+ * The same for the frames of @slot only; all others stay mapped. @slot was published as
+ * INVALID, so that no fault works on it. What lies wholly in the slot is unlinked at the
+ * highest level that fits, so the cost depends on how the slot is aligned, by at most two
+ * tables a level, and not on how much of it is mapped. Slots lock held throughout. Sleeps.
+ */
+void vlm_zap_slot(struct vlm_mmu *mmu, const struct vlm_memslot *slot);
+
+/* Have scheduled roots emptied: soon, or by the caller when it outruns the reclaimer. */
+void vlm_zap_hand_over(struct vlm_mmu *mmu);
 
 #endif

@@ -19,6 +19,8 @@ int vlm_vm_set_memory_region(struct vlm_vm *vm, const struct kvm_userspace_memor
 		.gpa = region->guest_phys_addr,
 		.size_bytes = region->memory_size,
 		.hva = region->userspace_addr,
+		.zap = READ_ONCE(vm->disabled_quirks) & KVM_X86_QUIRK_SLOT_ZAP_ALL ?
+		       VLM_SLOT_ZAP_OWN : VLM_SLOT_ZAP_ALL,
 	};
 	int err;
 

@@ -133,7 +133,7 @@ int vlm_vm_enable_cap(struct vlm_vm *vm, const struct kvm_enable_cap *cap)
 		fallthrough;
 	case KVM_CAP_DISABLE_QUIRKS:
 		mutex_lock(&vm->lock);
-		vm->disabled_quirks = cap->args[0];
+		WRITE_ONCE(vm->disabled_quirks, cap->args[0]);
 		mutex_unlock(&vm->lock);
 		return 0;
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:

@@ -16,6 +16,11 @@
 #include "iobus.h"
 #include "reclaimer.h"
 
+/* Newer than the headers of 6.1. */
+#ifndef KVM_X86_QUIRK_SLOT_ZAP_ALL
+#define KVM_X86_QUIRK_SLOT_ZAP_ALL BIT(7)
+#endif
+
 #define VLM_MAX_VCPUS		1024	/* KVM_CAP_MAX_VCPUS */
 #define VLM_MAX_VCPU_IDS	4096	/* KVM_CAP_MAX_VCPU_ID */
 #define VLM_SOFT_VCPUS		710	/* KVM_CAP_NR_VCPUS is min(online CPUs, this) */
@@ -116,7 +121,8 @@ int vlm_vm_set_identity_map_addr(struct vlm_vm *vm, u64 addr);
 int vlm_vm_set_boot_cpu_id(struct vlm_vm *vm, unsigned long id);
 int vlm_vm_set_nr_mmu_pages(struct vlm_vm *vm, unsigned long nr);
 int vlm_vm_enable_cap(struct vlm_vm *vm, const struct kvm_enable_cap *cap);
-#define VLM_VALID_QUIRKS 0	/* what KVM_CAP_DISABLE_QUIRKS2 may switch off */
+/* What KVM_CAP_DISABLE_QUIRKS2 may switch off. */
+#define VLM_VALID_QUIRKS KVM_X86_QUIRK_SLOT_ZAP_ALL
 #define VLM_MIN_MMU_PAGES 64
 #define VLM_DIRTY_RING_BYTES (VLM_DIRTY_RING_MAX * sizeof(struct vlm_dirty_entry))	/* at most */
 

@@ -56,6 +56,16 @@ inline unsigned long Number(const char* name, unsigned long fallback) {
   return fallback;
 }
 
+// The word after "--name" on the command line, or fallback.
+inline std::string Word(const char* name, const char* fallback) {
+  const std::string wanted = std::string("--") + name;
+  const auto& arguments = Arguments();
+  for (size_t i = 0; i + 1 < arguments.size(); ++i) {
+    if (arguments[i] == wanted) return arguments[i + 1];
+  }
+  return fallback;
+}
+
 template <typename T>
 std::string Text(const T& value) {
   std::ostringstream out;

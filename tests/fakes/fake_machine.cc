@@ -237,6 +237,7 @@ int FakeMachine::SetSlot(uint32_t slot, u64 gfn, u64 npages, u64 hva_page, uint3
   req.gpa = gfn << 12;
   req.size_bytes = npages << 12;
   req.hva = hva_page << 12;
+  req.zap = slot_zap;
   std::lock_guard guard(slots_lock_);
   return vlm_memslot_set(mmu(), &req);
 }

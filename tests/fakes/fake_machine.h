@@ -142,6 +142,8 @@ class FakeMachine {
 
   // KVM_SET_USER_MEMORY_REGION; pages and frame numbers, 0 pages delete.
   int SetSlot(uint32_t slot, u64 gfn, u64 npages, u64 hva_page, uint32_t flags = 0);
+  // What goes with a slot that is deleted or moved from now on.
+  vlm_slot_zap slot_zap = VLM_SLOT_ZAP_ALL;
   int DeleteSlot(uint32_t slot) { return SetSlot(slot, 0, 0, 0); }
   u64 Stat(vlm_mmu_stat stat) const { return vlm_stat_read(&embedded_.mmu.stats, stat); }
   // Of all vCPUs.

@@ -120,7 +120,12 @@ void CheckTransition(const Store& s, vlm_store_kind kind) {
   if (kind == VLM_STORE_OWNED && s.old != kFrozen) Bad("FREEZE", s, "unfreeze of a free entry");
 }
 
-void TrackLinks(const Store& s) {
+// A table that was cut out of a root in use may go on under one that is not.
+bool IsMove(const Store& s, vlm_store_kind kind, bool unlinked) {
+  return kind == VLM_STORE_EXCLUSIVE && unlinked && READ_ONCE(RootOf(s.page)->invalid);
+}
+
+void TrackLinks(const Store& s, vlm_store_kind kind) {
   TableArena& arena = TableArena::Get();
   if (Nonleaf(s.old, s.level)) {
     auto& info = arena.InfoOf(arena.VaOf(s.old & kAddress));
@@ -130,7 +135,11 @@ void TrackLinks(const Store& s) {
   if (Nonleaf(s.val, s.level)) {
     auto& info = arena.InfoOf(arena.VaOf(s.val & kAddress));
     if (!info.live) Bad("G2", s, "a freed table is linked");
-    if (info.seen.exchange(true)) Bad("G2", s, "a table is linked twice");
+    if (static_cast<vlm_mmu_page*>(info.owner.load())->parent != s.entry)
+      Bad("G2", s, "a table does not know the entry that points to it");
+    if (info.seen.exchange(true) && !IsMove(s, kind, info.unlinked))
+      Bad("G2", s, "a table is linked twice");
+    info.unlinked = false;
   }
 }
 
@@ -178,7 +187,7 @@ extern "C" void vlm_spte_observe(u64* sptep, u64 old, u64 val, vlm_store_kind ki
       if (!info.unlinked) Bad("G3", s, "a linked table is taken apart");
       break;
   }
-  TrackLinks(s);
+  TrackLinks(s, kind);
   FakeMachine* machine = FakeMachine::Current();
   if (Nonleaf(val, s.level) && machine->on_link)
     machine->on_link(

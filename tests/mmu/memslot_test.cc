@@ -15,7 +15,7 @@ vlm_memslots* Slots(FakeMachine& m, unsigned as_id = 0) { return vlm_memslots_ge
 u64 Generation(FakeMachine& m, unsigned as_id = 0) { return Slots(m, as_id)->generation; }
 
 int Set(FakeMachine& m, u32 slot, u32 flags, u64 gpa, u64 size, u64 hva) {
-  const vlm_memslot_request req{slot, flags, gpa, size, hva};
+  const vlm_memslot_request req{slot, flags, gpa, size, hva, VLM_SLOT_ZAP_ALL};
   return vlm_memslot_set(m.mmu(), &req);
 }
 

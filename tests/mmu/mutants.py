@@ -118,6 +118,31 @@ MUTANTS = {
         "slots are published while an invalidation is between begin and end",
         [("notifier.c", "	idle = !n->active;\n", "	idle = true;\n")],
         "NotifierTest.SlotUpdateWaitsForAnActiveInvalidation", "published"),
+    "cut_without_flush": Mutant(
+        "tables of a slot are unlinked, and CPUs go on using them",
+        [("tdp.c", "	op->flush.needed = true;\n	/* Who climbs", "	/* Who climbs")],
+        "ZapSlotTest.CostDoesNotGrowWithTheSlot", "VIOLATION G"),
+    "cut_taken_apart_at_once": Mutant(
+        "the caller of a delete takes the slot's tables apart, under the lock for write",
+        [("zap_slot.c", "done = move_table(op, root, &defunct, &iter, cache);",
+          "vlm_tdp_zap_entry(op, root, iter.sptep, iter.old, iter.level);")],
+        "ZapSlotTest.CostDoesNotGrowWithTheSlot", "Expected"),
+    "cut_not_handed_over": Mutant(
+        "the defunct root with the slot's tables is given to no zapper",
+        [("zap_slot.c", "		vlm_root_schedule(op->mmu, defunct);", "		(void)defunct;")],
+        "ThreeSlotsTest.WhatWasCutOffWaitsForTheReclaimer", "Expected"),
+    "cut_takes_neighbours": Mutant(
+        "a table that a slot covers in part is cut off with it",
+        [("zap_slot.c", "iter.gfn >= start &&", "iter.gfn + 511 >= start &&")],
+        "ThreeSlotsTest.NeighboursStayMapped", "Expected equality"),
+    "cut_forgets_parent": Mutant(
+        "a table that was moved still names its old place",
+        [("tdp.c", "	WRITE_ONCE(vlm_page_of_spte(spte)->parent, to);\n", "")],
+        "ThreeSlotsTest.NeighboursStayMapped", "does not know the entry"),
+    "slot_not_published_invalid": Mutant(
+        "a slot that goes is still served while it is cut off",
+        [("memslot.c", "	invalid->flags |= VLM_MEMSLOT_INVALID;\n", "")],
+        "ThreeSlotsTest.FaultInTheMiddleInstallsNothing", "Expected equality"),
     "mark_before_install": Mutant(
         "the page is marked dirty before the entry becomes writable",
         [("fault.c", "	bool done;\n\n	if (vlm_spte_is_leaf(old, level) && vlm_spte_pfn(old) == pfn) {",

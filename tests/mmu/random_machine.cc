@@ -308,6 +308,7 @@ void RandomMachine::ChangeSlot() {
   const SlotModel& s = slots_[i];
   const u64 elsewhere = Below(kPlaces) * kStride + Below(2) * 33;
   const u32 log = OneIn(2) ? VLM_MEMSLOT_LOG_DIRTY : 0;
+  m.slot_zap = OneIn(2) ? VLM_SLOT_ZAP_OWN : VLM_SLOT_ZAP_ALL;
   if (!s.present) {
     Count(RandomOp::kSlotCreate);
     Set(i, elsewhere, kSlotPages, log | (OneIn(8) ? VLM_MEMSLOT_READONLY : 0),

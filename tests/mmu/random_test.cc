@@ -28,6 +28,7 @@ TEST_P(RandomTest, ManyOperations) {
   EXPECT_GE(counts.Total(), operations);
   EXPECT_GT(counts.exits, operations / 8) << "most accesses must reach the MMU";
   EXPECT_GT(counts.stats[VLM_STAT_YIELDS], 0u);
+  EXPECT_GT(counts.stats[VLM_STAT_ZAP_SLOT], 0u);
   EXPECT_GT(counts.failed_allocations, 0u);
 }
 

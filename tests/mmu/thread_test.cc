@@ -107,6 +107,7 @@ TEST_F(ThreadTest, FaultsAndSlotUpdates) {
   SpawnVcpus(kPages);
   Spawn(10, [this](std::mt19937& rng) {
     const u64 gfn = 512 + rng() % 2 * 64;
+    m.slot_zap = rng() % 2 ? VLM_SLOT_ZAP_OWN : VLM_SLOT_ZAP_ALL;
     if (rng() % 2)
       m.SetSlot(1, gfn, kMib2, kHva + kMib2, rng() % 2 ? VLM_MEMSLOT_LOG_DIRTY : 0);
     else
