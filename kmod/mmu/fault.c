@@ -171,6 +171,12 @@ static enum vlm_fault_result map_mmio(struct vlm_mmu_vcpu *mv, u64 gfn, u64 gene
 	u64 *table;
 	int level;
 
+	/*
+	 * It would not hit while the update runs; and when the generation wraps in this update it
+	 * would come after the zap, to hit when the same number comes round again.
+	 */
+	if (generation & VLM_GEN_UPDATING)
+		return VLM_FAULT_EMULATE;
 	vlm_tdp_begin(&op, mmu, VLM_LOCK_SHARED, VLM_NEVER_YIELD);
 	if (mv->root->invalid)
 		goto out;

@@ -201,6 +201,27 @@ TEST_F(MemslotTest, MmioEntryMadeDuringAnUpdateNeverHits) {
   EXPECT_TRUE(vlm_generation_matches(1000, spte));
 }
 
+// The zap of a wrap breaks the lock, and a vCPU that comes then still sees the old number.
+TEST_F(MemslotTest, MmioAccessDuringTheWrapLeavesNothingBehind) {
+  const u64 last = VLM_MMIO_GEN_MASK + 1 - VLM_AS_NUM;
+  Memory(0, 16, kHva);
+  ASSERT_EQ(v.Read(Gpa(3)), Outcome::kDone);
+  for (auto& set : m.mmu()->space[0].sets) set.generation = last;
+  m.break_mode = FakeMachine::Break::kAlways;
+  int visits = 0;
+  m.on_resched = [&] {
+    if (visits++) return;
+    EXPECT_EQ(v.Read(Gpa(100)), Outcome::kMmio);
+  };
+  Memory(1000, 16, kHva + 1000, 1, 0, 1);
+  m.on_resched = nullptr;
+  ASSERT_GT(visits, 0);
+  Memory(100, 16, kHva + 2000, 1, 0, 2);
+  // As many updates later the number comes round.
+  for (auto& set : m.mmu()->space[0].sets) set.generation = VLM_MMIO_GEN_MASK + 1 + last;
+  EXPECT_EQ(v.Read(Gpa(100)), Outcome::kDone) << "an entry made during the wrap was believed";
+}
+
 TEST_F(MemslotTest, OutOfMemoryLeavesNoTrace) {
   Memory(0, 16, kHva);
   for (u32 i = 1; i < 16; i++) ASSERT_EQ(m.SetSlot(i, 100 * i, 16, kHva), 0);

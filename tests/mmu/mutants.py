@@ -114,6 +114,10 @@ MUTANTS = {
         "mmio entries of an earlier round of the generation are believed",
         [("generation.c", "return !(gen & VLM_MMIO_GEN_MASK & ~(u64)(VLM_AS_NUM - 1));", "return false;")],
         "MemslotTest.MmioGenerationWrapZapsOnceAndNothingStaleHits", "Expected equality"),
+    "mmio_cached_during_update": Mutant(
+        "an mmio entry is made while an update runs, after the zap of a wrap",
+        [("fault.c", "	if (generation & VLM_GEN_UPDATING)\n		return VLM_FAULT_EMULATE;\n", "")],
+        "MemslotTest.MmioAccessDuringTheWrapLeavesNothingBehind", "Expected equality"),
     "publish_without_waiting": Mutant(
         "slots are published while an invalidation is between begin and end",
         [("notifier.c", "	idle = !n->active;\n", "	idle = true;\n")],
