@@ -93,7 +93,11 @@ void vlm_tdp_move_table(struct vlm_tdp_op *op, u64 *sptep, u64 *to);
 /* The entry at the lowest level that exists for @gfn. RCU, or the lock. */
 u64 vlm_tdp_lookup(struct vlm_mmu_page *root, u64 gfn, int *level);
 
-/* Ranges of frames, tdp_range.c. Each is one step inside the caller's op. */
+/*
+ * Ranges of frames, tdp_range.c. Each is one step inside the caller's op. Those that yield do so
+ * before they begin, too: a walk does not yield at its first entry, so many short ones in a row
+ * would never.
+ */
 
 /* Zap all leaves that touch [start, end); tables stay. Exclusive. */
 void vlm_tdp_zap_leaves(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 start, u64 end);

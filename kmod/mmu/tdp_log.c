@@ -25,6 +25,7 @@ void vlm_tdp_protect_range(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64
 	struct vlm_tdp_iter iter;
 
 	lockdep_assert_held(&op->mmu->lock);
+	vlm_tdp_try_break(op);
 	vlm_tdp_for_each(iter, root, start, end, VLM_LEVEL_4K) {
 		if (!vlm_tdp_yield(op, &iter))
 			protect_entry(op, iter.sptep, iter.level);

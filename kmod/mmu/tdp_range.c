@@ -10,6 +10,7 @@ void vlm_tdp_zap_leaves(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 st
 	struct vlm_tdp_iter iter;
 
 	lockdep_assert_held_write(&op->mmu->lock);
+	vlm_tdp_try_break(op);
 	vlm_tdp_for_each(iter, root, start, end, VLM_LEVEL_4K) {
 		if (vlm_tdp_yield(op, &iter))
 			continue;
@@ -29,6 +30,7 @@ void vlm_tdp_zap_root(struct vlm_tdp_op *op, struct vlm_mmu_page *root)
 	 * tables of 4-KiB entries, then the tables that pointed at those, and so on.
 	 */
 	for (level = VLM_LEVEL_2M; level <= root->role.level; level++) {
+		vlm_tdp_try_break(op);
 		vlm_tdp_for_each(iter, root, 0, ~0ull, level) {
 			if (vlm_tdp_yield(op, &iter))
 				continue;
@@ -54,6 +56,7 @@ int vlm_tdp_split_range(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 st
 	struct vlm_mmu *mmu = op->mmu;
 	struct vlm_tdp_iter iter;
 
+	vlm_tdp_try_break(op);
 	vlm_tdp_for_each(iter, root, start, end, VLM_LEVEL_2M) {
 		struct vlm_mmu_page *sp;
 

@@ -110,6 +110,17 @@ MUTANTS = {
         "a hold of the lock is counted from lock to unlock, though nobody waited in between",
         [("tdp.c", "	account_hold(op);\n	return false;\n", "	return false;\n")],
         "StatsTest.AHoldEndsWhereNobodyWaits", "Expected"),
+    "no_break_between_parts": Mutant(
+        "a notifier walks over one small slot after another without a look at who waits",
+        [("tdp_range.c", "	lockdep_assert_held_write(&op->mmu->lock);\n	vlm_tdp_try_break(op);\n"
+          "	vlm_tdp_for_each(iter, root, start, end, VLM_LEVEL_4K) {\n",
+          "	lockdep_assert_held_write(&op->mmu->lock);\n"
+          "	vlm_tdp_for_each(iter, root, start, end, VLM_LEVEL_4K) {\n")],
+        "NotifierTest.ManySmallSlotsDoNotAddUpToOneLongHold", "Expected: "),
+    "no_break_between_passes": Mutant(
+        "a zapper begins the next pass over a root without a look at who waits",
+        [("tdp_range.c", "level++) {\n		vlm_tdp_try_break(op);\n", "level++) {\n")],
+        "ReclaimTest.EmptyRootsDoNotAddUpToOneLongHold", "Expected: "),
     "generation_wrap_ignored": Mutant(
         "mmio entries of an earlier round of the generation are believed",
         [("generation.c", "return !(gen & VLM_MMIO_GEN_MASK & ~(u64)(VLM_AS_NUM - 1));", "return false;")],

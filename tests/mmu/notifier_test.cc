@@ -52,6 +52,19 @@ TEST_F(NotifierTest, PartOfAHugePageTakesAllOfIt) {
   m.CheckTables();
 }
 
+// A walk does not yield at its first entry; a thousand walks of one page each must all the same.
+TEST_F(NotifierTest, ManySmallSlotsDoNotAddUpToOneLongHold) {
+  constexpr u32 kSlots = 1000;
+  m.host().Map(kHva, kSlots);
+  for (u32 i = 0; i < kSlots; i++) ASSERT_EQ(m.SetSlot(i, 2 * i, 1, kHva + i), 0);
+  for (u32 i = 0; i < kSlots; i++) ASSERT_EQ(v.Write(Gpa(2 * i)), Outcome::kDone);
+  m.break_mode = FakeMachine::Break::kAlways;
+  m.host().Drop(kHva, kSlots);
+  EXPECT_EQ(m.CountLeaves(), 0u);
+  EXPECT_GE(m.Stat(VLM_STAT_YIELDS), kSlots * 5 / VLM_HOLD_BUDGET);
+  EXPECT_LE(m.Stat(VLM_STAT_MAX_HOLD), u64{VLM_HOLD_BUDGET});
+}
+
 TEST_F(NotifierTest, OnePageBehindTwoSlots) {
   Memory(0, 16, kHva);
   ASSERT_EQ(m.SetSlot(1, 100, 16, kHva), 0);

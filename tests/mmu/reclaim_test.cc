@@ -60,6 +60,20 @@ TEST_F(ReclaimTest, CallerThatOutrunsTheReclaimerHelps) {
   EXPECT_EQ(m.Stat(VLM_STAT_RECLAIM_BACKLOG), 0u);
 }
 
+// Each pass over an empty root visits just the budget, and the next begins where no walk yields.
+TEST_F(ReclaimTest, EmptyRootsDoNotAddUpToOneLongHold) {
+  for (int i = 0; i < VLM_RECLAIM_BACKLOG; i++) {
+    ASSERT_TRUE(v.Reload());
+    std::lock_guard guard(m.slots_lock());
+    vlm_zap_all_fast(m.mmu());
+  }
+  ASSERT_EQ(m.Stat(VLM_STAT_RECLAIM_BACKLOG), u64{VLM_RECLAIM_BACKLOG});
+  m.break_mode = FakeMachine::Break::kAlways;
+  Reclaim();
+  EXPECT_EQ(m.Stat(VLM_STAT_RECLAIM_BACKLOG), 0u);
+  EXPECT_LE(m.Stat(VLM_STAT_MAX_HOLD), u64{VLM_HOLD_BUDGET});
+}
+
 // Destruction does not rely on the reclaimer.
 TEST_F(ReclaimTest, ZapAllEmptiesWhatWaits) {
   Fill(1024);
