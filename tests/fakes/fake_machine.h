@@ -131,6 +131,7 @@ class FakeMachine {
   static FakeMachine* Current();
 
   vlm_mmu* mmu() { return &embedded_.mmu; }
+  const vlm_mmu* mmu() const { return &embedded_.mmu; }
   FakeHost& host() { return host_; }
   SlotsGate& gate() { return gate_; }
   Mutex& slots_lock() { return slots_lock_; }

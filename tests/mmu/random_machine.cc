@@ -61,15 +61,18 @@ u64 RandomCounts::Total() const {
 
 void RandomCounts::Add(const RandomCounts& other) {
   for (size_t i = 0; i < ops.size(); i++) ops[i] += other.ops[i];
-  for (size_t i = 0; i < stats.size(); i++) {
-    if (i == VLM_STAT_MAX_HOLD)
-      stats[i] = std::max(stats[i], other.stats[i]);
-    else
-      stats[i] += other.stats[i];
-  }
   exits += other.exits;
   in_between += other.in_between;
   failed_allocations += other.failed_allocations;
+
+  vlm_stat_block block;
+  vlm_mmu_stat_block(nullptr, &block);
+  for (u32 i = 0; i < block.nr_descs; i++) {
+    const vlm_stat_desc& desc = block.descs[i];
+    for (u32 word = desc.word; word < desc.word + u32{desc.nr}; word++)
+      stats[word] = desc.kind == VLM_STAT_PEAK ? std::max(stats[word], other.stats[word])
+                                               : stats[word] + other.stats[word];
+  }
 }
 
 // Weights are chances in 1000, about.
@@ -123,7 +126,9 @@ RandomMachine::~RandomMachine() {
 
 RandomCounts RandomMachine::counts() const {
   RandomCounts all = counts_;
-  for (size_t i = 0; i < all.stats.size(); i++) all.stats[i] = m.Stat(static_cast<vlm_mmu_stat>(i));
+  vlm_stat_block block;
+  vlm_mmu_stat_block(&m.mmu()->stats, &block);
+  std::copy_n(block.words, all.stats.size(), all.stats.begin());
   return all;
 }
 
@@ -283,7 +288,9 @@ bool RandomMachine::Overlaps(size_t slot, u64 gfn) const {
 }
 
 int RandomMachine::Set(size_t slot, u64 gfn, u64 npages, u32 flags, int expected) {
+  changing_ = slot;
   const int err = m.SetSlot(IdOf(slot), gfn, npages, HvaOf(slot), flags);
+  changing_ = kSlots;
   SlotModel& s = slots_[slot];
   if (err == -ENOMEM && failing_)
     counts_.failed_allocations++;
@@ -431,7 +438,7 @@ void RandomMachine::CheckAccess(size_t vcpu, u64 gfn, u32 access, Outcome out) {
 
   switch (out) {
     case Outcome::kDone:
-      if (at < kSlots && write && (slots_[at].flags & VLM_MEMSLOT_LOG_DIRTY))
+      if (at < kSlots && at != changing_ && write && (slots_[at].flags & VLM_MEMSLOT_LOG_DIRTY))
         slots_[at].written.set(gfn - slots_[at].gfn);
       if (!depth_) CheckPage(as_id, gfn, m.vcpu(vcpu).last_pfn(), write);
       break;

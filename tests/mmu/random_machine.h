@@ -50,7 +50,8 @@ struct RandomCounts {
   u64 exits = 0;               // accesses that reached the MMU
   u64 in_between = 0;          // of all operations, those inside another one
   u64 failed_allocations = 0;  // operations that ran out of memory and said so
-  std::array<u64, VLM_NR_MMU_STATS> stats{};
+  // The MMU's own, by word of vlm_mmu_stat_block().
+  std::array<u64, sizeof(vlm_mmu_stats) / sizeof(u64)> stats{};
 
   u64 Total() const;
   void Add(const RandomCounts& other);
@@ -144,8 +145,9 @@ class RandomMachine {
   std::array<SlotModel, kSlots> slots_;
   std::array<std::array<u64, 8>, kVcpus> recent_{};
   std::array<bool, kVcpus> busy_{};
-  int depth_ = 0;         // operations that this one is inside of
-  bool failing_ = false;  // allocations fail sooner or later in this operation
+  size_t changing_ = kSlots;  // slot that an update is about: what it is changes at some moment
+  int depth_ = 0;             // operations that this one is inside of
+  bool failing_ = false;      // allocations fail sooner or later in this operation
   u64 next_check_ = 0;
   FakeMachine m;
 };

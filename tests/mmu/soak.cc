@@ -71,12 +71,16 @@ void Report(const RandomCounts& all, u64 first_seed, u64 machines, double cpu) {
       "%llu\n",
       all.in_between, all.exits, all.failed_allocations);
   printf("the MMU's own statistics, summed up:\n");
-  vlm_mmu_stats unused{};
   vlm_stat_block block;
-  vlm_mmu_stat_block(&unused, &block);
-  for (size_t i = 0; i < VLM_NR_MMU_STATS; i++) {
-    if (block.descs[i].kind == VLM_STAT_CUMULATIVE)
-      printf("  %-28s %12llu\n", block.descs[i].name, all.stats[i]);
+  vlm_mmu_stat_block(nullptr, &block);
+  for (u32 i = 0; i < block.nr_descs; i++) {
+    const vlm_stat_desc& desc = block.descs[i];
+    // What is there now is nothing any more.
+    if (desc.kind == VLM_STAT_INSTANT || desc.unit == VLM_UNIT_TICKS) continue;
+    printf("  %-20s", desc.name);
+    for (u32 word = desc.word; word < desc.word + u32{desc.nr}; word++)
+      printf(" %12llu", all.stats[word]);
+    printf("\n");
   }
   fflush(stdout);
 }
