@@ -5,6 +5,7 @@
 #   make run [GUEST=6.12] [KERNEL=6.12] [PARAM="ept=0"]   a Debian guest on vellum.ko in the test machine
 #   make test          lint, unit tests, selftests in the test machine
 #   make unit          unit tests in user space, under ASan+UBSan and under TSan
+#   make scale         what the MMU's operations cost up to a guest of 12 TiB, simulated
 #   make soak          random operations on the MMU under ASan+UBSan, for SOAK=600 seconds
 #   make selftest      the list of selftests in the test machine
 #   make conformance   the same with what takes minutes: longer races, the kernel's own larger tests
@@ -76,7 +77,7 @@ RUN := $(MACHINE)/run.py
 KERNELS_PY := python3 $(MACHINE)/kernels.py
 PARAMS := $(foreach word,$(PARAM),--param $(word))
 
-.PHONY: all run test unit soak selftest conformance bench lint format debug kmod kmod-one kmod-part vmm asan tsan install clean packages lint-packages
+.PHONY: all run test unit scale soak selftest conformance bench lint format debug kmod kmod-one kmod-part vmm asan tsan install clean packages lint-packages
 
 all: kmod vmm
 
@@ -189,6 +190,10 @@ asan: packages
 unit: asan tsan
 	$(call ctest,host)
 	$(call ctest,tsan)
+
+scale: packages
+	$(call cmake,host,,scale_sim)
+	@build/host/tests/scale/scale_sim
 
 SOAK_RUN = nice -n 19 build/host/tests/mmu/mmu_soak --seconds $(SOAK)
 

@@ -14,7 +14,7 @@ namespace scale {
 inline constexpr u64 kMib2 = u64{1} << 21;
 inline constexpr u64 kGib = u64{1} << 30;
 // The longest hold of the mmu lock that rule G7 permits, in entries.
-inline constexpr u64 kHoldBudget = VLM_YIELD_BUDGET + 2 * VLM_STEP_MAX;
+inline constexpr u64 kHoldBudget = VLM_HOLD_BUDGET;
 
 struct GuestOptions {
   u64 bytes = 16 * kGib;

@@ -3,9 +3,7 @@
 // somebody always waiting for the lock. Then what a table costs, beside KVM.
 #include <cstdio>
 #include <cstdlib>
-#include <map>
 #include <string>
-#include <vector>
 
 #include "scale.h"
 
@@ -74,7 +72,6 @@ void PrintTables(u64 dense, u64 tables) {
 int main(int argc, char** argv) {
   const u64 most = (argc > 1 ? std::strtoull(argv[1], nullptr, 0) : 64) * kGib;
   scale::Holds all;
-  std::map<std::string, std::vector<u64>> cut_off;
   u64 tables = 0, dense = 0;
 
   for (u64 bytes : {16 * kGib, 128 * kGib, 1024 * kGib, 12 * 1024 * kGib}) {
