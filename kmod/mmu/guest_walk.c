@@ -1,53 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Walk the guest's page tables. SDM volume 3, chapter "Paging". */
-#include "guest_walk.h"
-
-/* Bits of the guest's registers. */
-#define GCR0_WP		BIT_ULL(16)
-#define GCR0_PG		BIT_ULL(31)
-#define GCR4_PSE		BIT_ULL(4)
-#define GCR4_PAE		BIT_ULL(5)
-#define GCR4_LA57	BIT_ULL(12)
-#define GCR4_SMEP	BIT_ULL(20)
-#define GCR4_SMAP	BIT_ULL(21)
-#define GCR4_PKE		BIT_ULL(22)
-#define GCR4_PKS		BIT_ULL(24)
-#define GEFER_LMA	BIT_ULL(10)
-#define GEFER_NXE	BIT_ULL(11)
-#define GRFLAGS_AC	BIT_ULL(18)
-
-/* Bits of an entry, in every format. */
-#define GPTE_PRESENT	BIT_ULL(0)
-#define GPTE_WRITE	BIT_ULL(1)
-#define GPTE_USER	BIT_ULL(2)
-#define GPTE_ACCESSED	BIT_ULL(5)
-#define GPTE_DIRTY	BIT_ULL(6)
-#define GPTE_HUGE	BIT_ULL(7)
-#define GPTE_NX		BIT_ULL(63)
-#define GPTE_PK_SHIFT	59
+#include "guest_pt.h"
 
 /* An entry changed under the walk this many times: let the guest run and try again. */
 #define MAX_RESTARTS	64
 
-/**
- * struct guest_pt_format - one of the paging modes
- * @root_level:	of the table that CR3, or a PDPTE, points at
- * @entry_bytes: 4 or 8
- * @index_bits:	of one table
- * @huge_levels: bit n: an entry at level n may map a page
- * @cr3_mask:	address bits of CR3
- * @pae_root:	the walk begins at the PDPTE registers
- */
-struct guest_pt_format {
-	int root_level;
-	unsigned int entry_bytes;
-	unsigned int index_bits;
-	u32 huge_levels;
-	u64 cr3_mask;
-	bool pae_root;
-};
-
-static const struct guest_pt_format format_32 = {
+const struct guest_pt_format vlm_guest_pt_32 = {
 	.root_level = 2,
 	.entry_bytes = 4,
 	.index_bits = 10,
@@ -55,7 +13,7 @@ static const struct guest_pt_format format_32 = {
 	.cr3_mask = GENMASK_ULL(31, 12),
 };
 
-static const struct guest_pt_format format_pae = {
+const struct guest_pt_format vlm_guest_pt_pae = {
 	.root_level = 2,
 	.entry_bytes = 8,
 	.index_bits = 9,
@@ -63,7 +21,7 @@ static const struct guest_pt_format format_pae = {
 	.pae_root = true,
 };
 
-static const struct guest_pt_format format_4level = {
+const struct guest_pt_format vlm_guest_pt_4level = {
 	.root_level = 4,
 	.entry_bytes = 8,
 	.index_bits = 9,
@@ -71,7 +29,7 @@ static const struct guest_pt_format format_4level = {
 	.cr3_mask = GENMASK_ULL(51, 12),
 };
 
-static const struct guest_pt_format format_5level = {
+const struct guest_pt_format vlm_guest_pt_5level = {
 	.root_level = 5,
 	.entry_bytes = 8,
 	.index_bits = 9,
@@ -85,21 +43,9 @@ struct walk {
 	const struct vlm_guest_paging *paging;
 	u64 gva;
 	u32 access;
-	u64 gpte[6];		/* the entries used, by level */
-	u64 gpte_gpa[6];
-	int leaf;		/* level of the page */
+	struct vlm_guest_path *path;
 	u64 rights;		/* W and U of all entries together, NX of any */
 };
-
-static bool is_long(const struct vlm_guest_paging *p)
-{
-	return p->efer & GEFER_LMA;
-}
-
-static bool has_nx(const struct vlm_guest_paging *p)
-{
-	return (p->efer & GEFER_NXE) && (p->cr4 & GCR4_PAE);
-}
 
 /* Error code apart from P, RSVD and PK. */
 static u32 pfec_of_access(const struct vlm_guest_paging *p, u32 access)
@@ -111,72 +57,9 @@ static u32 pfec_of_access(const struct vlm_guest_paging *p, u32 access)
 	if (access & VLM_ACCESS_USER)
 		pfec |= VLM_PFEC_USER;
 	/* Reported only where it can matter. */
-	if ((access & VLM_ACCESS_EXEC) && (has_nx(p) || (p->cr4 & GCR4_SMEP)))
+	if ((access & VLM_ACCESS_EXEC) && (vlm_guest_has_nx(p) || (p->cr4 & GCR4_SMEP)))
 		pfec |= VLM_PFEC_FETCH;
 	return pfec;
-}
-
-/* Physical-address bits that the guest does not have. */
-static u64 beyond_maxphyaddr(const struct vlm_guest_paging *p)
-{
-	return GENMASK_ULL(51, 0) & ~(BIT_ULL(p->maxphyaddr) - 1);
-}
-
-/* SDM tables "Format of ... Entry": which bits of @gpte must be 0 at @level. */
-static __always_inline u64 reserved_bits(const struct guest_pt_format *fmt,
-					 const struct vlm_guest_paging *p, u64 gpte, int level)
-{
-	bool huge = gpte & GPTE_HUGE;
-	u64 rsvd = 0;
-
-	if (fmt->entry_bytes == 4) {
-		/* PSE-36: bits 20..13 are address bits 39..32, as far as the guest has them. */
-		if (level == 2 && huge && (p->cr4 & GCR4_PSE)) {
-			u64 high = beyond_maxphyaddr(p) & GENMASK_ULL(39, 32);
-
-			rsvd = BIT_ULL(21) | high >> (32 - 13);
-		}
-		return rsvd;
-	}
-
-	rsvd = beyond_maxphyaddr(p);
-	if (!has_nx(p))
-		rsvd |= GPTE_NX;
-	/* PAE entries have no ignored bits above the address. */
-	if (fmt->pae_root)
-		rsvd |= GENMASK_ULL(62, 52);
-	if (level >= 4 || (level == 3 && !p->gbpages))
-		rsvd |= GPTE_HUGE;
-	if (huge && level == 3 && p->gbpages)
-		rsvd |= GENMASK_ULL(29, 13);
-	if (huge && level == 2)
-		rsvd |= GENMASK_ULL(20, 13);
-	return rsvd;
-}
-
-static __always_inline bool is_huge(const struct guest_pt_format *fmt,
-				    const struct vlm_guest_paging *p, u64 gpte, int level)
-{
-	if (level == 1 || !(gpte & GPTE_HUGE) || !(fmt->huge_levels & BIT(level)))
-		return level == 1;
-	/* Without CR4.PSE the bit is ignored in 32-bit paging. */
-	return fmt->entry_bytes == 8 || (p->cr4 & GCR4_PSE);
-}
-
-static __always_inline u64 page_bytes(const struct guest_pt_format *fmt, int level)
-{
-	return 4096ull << (fmt->index_bits * (unsigned int)(level - 1));
-}
-
-/* Address that a leaf at @level maps. */
-static __always_inline u64 leaf_base(const struct guest_pt_format *fmt, u64 gpte, int level)
-{
-	if (fmt->entry_bytes == 4) {
-		if (level == 1)
-			return gpte & GENMASK_ULL(31, 12);
-		return (gpte & GENMASK_ULL(31, 22)) | (gpte & GENMASK_ULL(20, 13)) << (32 - 13);
-	}
-	return gpte & GENMASK_ULL(51, 12) & ~(page_bytes(fmt, level) - 1);
 }
 
 enum step {
@@ -211,20 +94,20 @@ static __always_inline enum step descend(const struct guest_pt_format *fmt, stru
 		/* Little endian: 4 bytes fill the lower half. */
 		if (vlm_platform_guest_read(w->mmu, p->as_id, gpte_gpa, &gpte, fmt->entry_bytes))
 			return STEP_FAULT;
-		w->gpte[level] = gpte;
-		w->gpte_gpa[level] = gpte_gpa;
+		w->path->gpte[level] = gpte;
+		w->path->gpte_gpa[level] = gpte_gpa;
 		if (!(gpte & GPTE_PRESENT))
 			return STEP_FAULT;
-		if (gpte & reserved_bits(fmt, p, gpte, level)) {
+		if (gpte & vlm_gpte_reserved(fmt, p, gpte, level)) {
 			*pfec |= VLM_PFEC_PRESENT | VLM_PFEC_RSVD;
 			return STEP_FAULT;
 		}
 		w->rights = (w->rights & (gpte | GPTE_NX)) | (gpte & GPTE_NX);
-		if (is_huge(fmt, p, gpte, level)) {
-			w->leaf = level;
+		if (vlm_gpte_is_leaf(fmt, p, gpte, level)) {
+			w->path->leaf = level;
 			return STEP_DONE;
 		}
-		table = gpte & (fmt->entry_bytes == 4 ? GENMASK_ULL(31, 12) : GENMASK_ULL(51, 12));
+		table = vlm_gpte_table(fmt, gpte);
 	}
 }
 
@@ -233,10 +116,10 @@ static bool key_forbids(const struct walk *w)
 {
 	const struct vlm_guest_paging *p = w->paging;
 	bool user_page = w->rights & GPTE_USER;
-	u32 key = (u32)(w->gpte[w->leaf] >> GPTE_PK_SHIFT) & 15;
+	u32 key = (u32)(w->path->gpte[w->path->leaf] >> GPTE_PK_SHIFT) & 15;
 	u32 bits;
 
-	if (!is_long(p) || (w->access & VLM_ACCESS_EXEC))
+	if (!vlm_guest_is_long(p) || (w->access & VLM_ACCESS_EXEC))
 		return false;
 	if (user_page && (p->cr4 & GCR4_PKE))
 		bits = p->pkru >> (2 * key);
@@ -258,7 +141,7 @@ static bool is_allowed(const struct walk *w)
 	bool user_page = w->rights & GPTE_USER;
 	bool writable = w->rights & GPTE_WRITE;
 
-	if ((w->access & VLM_ACCESS_EXEC) && has_nx(p) && (w->rights & GPTE_NX))
+	if ((w->access & VLM_ACCESS_EXEC) && vlm_guest_has_nx(p) && (w->rights & GPTE_NX))
 		return false;
 	if (w->access & VLM_ACCESS_USER)
 		return user_page && (writable || !(w->access & VLM_ACCESS_WRITE));
@@ -279,20 +162,20 @@ static __always_inline int set_flags(const struct guest_pt_format *fmt, struct w
 
 	if (w->access & VLM_ACCESS_PEEK)
 		return 0;
-	for (level = fmt->root_level; level >= w->leaf; level--) {
-		u64 old = w->gpte[level];
+	for (level = fmt->root_level; level >= w->path->leaf; level--) {
+		u64 old = w->path->gpte[level];
 		u64 val = old | GPTE_ACCESSED;
 		int err;
 
-		if (level == w->leaf && (w->access & VLM_ACCESS_WRITE))
+		if (level == w->path->leaf && (w->access & VLM_ACCESS_WRITE))
 			val |= GPTE_DIRTY;
 		if (val == old)
 			continue;
-		err = vlm_platform_guest_cmpxchg(w->mmu, w->paging->as_id, w->gpte_gpa[level],
+		err = vlm_platform_guest_cmpxchg(w->mmu, w->paging->as_id, w->path->gpte_gpa[level],
 						 &old, val, fmt->entry_bytes);
 		if (err)
 			return err;
-		w->gpte[level] = val;
+		w->path->gpte[level] = val;
 	}
 	return 0;
 }
@@ -327,30 +210,39 @@ static __always_inline enum vlm_walk_status walk_format(const struct guest_pt_fo
 		if (err)
 			return VLM_WALK_FAULT;
 
-		out->page_bytes = page_bytes(fmt, w->leaf);
+		out->page_bytes = vlm_gpte_page_bytes(fmt, w->path->leaf);
 		offset = w->gva & (out->page_bytes - 1);
-		out->gpa = leaf_base(fmt, w->gpte[w->leaf], w->leaf) | offset;
+		out->gpa = vlm_gpte_leaf_base(fmt, w->path->gpte[w->path->leaf], w->path->leaf) | offset;
 		out->writable = w->rights & GPTE_WRITE;
 		out->user = w->rights & GPTE_USER;
-		out->executable = !has_nx(w->paging) || !(w->rights & GPTE_NX);
-		out->dirty = w->gpte[w->leaf] & GPTE_DIRTY;
+		out->executable = !vlm_guest_has_nx(w->paging) || !(w->rights & GPTE_NX);
+		out->dirty = w->path->gpte[w->path->leaf] & GPTE_DIRTY;
 		return VLM_WALK_OK;
 	}
 	/* The guest fights itself: as if the access came before the entry was present. */
 	return VLM_WALK_FAULT;
 }
 
-enum vlm_walk_status vlm_guest_walk(struct vlm_mmu *mmu, const struct vlm_guest_paging *paging,
-				    u64 gva, u32 access, struct vlm_guest_walk *out)
+const struct guest_pt_format *vlm_guest_pt_format(const struct vlm_guest_paging *p)
 {
-	struct walk w;
+	if (!(p->cr0 & GCR0_PG))
+		return NULL;
+	if (vlm_guest_is_long(p))
+		return p->cr4 & GCR4_LA57 ? &vlm_guest_pt_5level : &vlm_guest_pt_4level;
+	return p->cr4 & GCR4_PAE ? &vlm_guest_pt_pae : &vlm_guest_pt_32;
+}
 
-	w.mmu = mmu;
-	w.paging = paging;
-	w.gva = gva;
-	w.access = access;
+enum vlm_walk_status vlm_guest_walk_path(struct vlm_mmu *mmu,
+					 const struct vlm_guest_paging *paging, u64 gva,
+					 u32 access, struct vlm_guest_walk *out,
+					 struct vlm_guest_path *path)
+{
+	struct walk w = { .mmu = mmu, .paging = paging, .gva = gva, .access = access,
+			  .path = path };
+
 	memset(out, 0, sizeof(*out));
-	if (!(paging->cr0 & GCR0_PG)) {
+	path->fmt = vlm_guest_pt_format(paging);
+	if (!path->fmt) {
 		out->gpa = gva;
 		out->page_bytes = PAGE_SIZE;
 		out->writable = true;
@@ -359,11 +251,22 @@ enum vlm_walk_status vlm_guest_walk(struct vlm_mmu *mmu, const struct vlm_guest_
 		out->dirty = true;
 		return VLM_WALK_OK;
 	}
-	if (is_long(paging))
-		return paging->cr4 & GCR4_LA57 ? walk_format(&format_5level, &w, out)
-					      : walk_format(&format_4level, &w, out);
-	return paging->cr4 & GCR4_PAE ? walk_format(&format_pae, &w, out)
-				     : walk_format(&format_32, &w, out);
+	/* Each call is a walker of its own, made for constants of the format. */
+	if (path->fmt == &vlm_guest_pt_5level)
+		return walk_format(&vlm_guest_pt_5level, &w, out);
+	if (path->fmt == &vlm_guest_pt_4level)
+		return walk_format(&vlm_guest_pt_4level, &w, out);
+	if (path->fmt == &vlm_guest_pt_pae)
+		return walk_format(&vlm_guest_pt_pae, &w, out);
+	return walk_format(&vlm_guest_pt_32, &w, out);
+}
+
+enum vlm_walk_status vlm_guest_walk(struct vlm_mmu *mmu, const struct vlm_guest_paging *paging,
+				    u64 gva, u32 access, struct vlm_guest_walk *out)
+{
+	struct vlm_guest_path path;
+
+	return vlm_guest_walk_path(mmu, paging, gva, access, out, &path);
 }
 
 int vlm_guest_load_pdptrs(struct vlm_mmu *mmu, unsigned int as_id, u64 cr3, u8 maxphyaddr,
