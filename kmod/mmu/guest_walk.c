@@ -212,7 +212,8 @@ static __always_inline enum vlm_walk_status walk_format(const struct guest_pt_fo
 
 		out->page_bytes = vlm_gpte_page_bytes(fmt, w->path->leaf);
 		offset = w->gva & (out->page_bytes - 1);
-		out->gpa = vlm_gpte_leaf_base(fmt, w->path->gpte[w->path->leaf], w->path->leaf) | offset;
+		out->gpa = vlm_gpte_leaf_base(fmt, w->path->gpte[w->path->leaf], w->path->leaf) |
+			   offset;
 		out->writable = w->rights & GPTE_WRITE;
 		out->user = w->rights & GPTE_USER;
 		out->executable = !vlm_guest_has_nx(w->paging) || !(w->rights & GPTE_NX);

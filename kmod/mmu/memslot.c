@@ -5,6 +5,7 @@
 #include "memslot.h"
 #include "memslot_change.h"
 #include "notifier.h"
+#include "rmap.h"
 #include "spte.h"
 #include "state.h"
 #include "zap.h"
@@ -288,6 +289,7 @@ void vlm_memslots_destroy(struct vlm_mmu *mmu)
 
 		for (i = 0; slots && i < slots->nr; i++) {
 			kvfree(slots->by_gfn[i]->dirty);
+			vlm_slot_rmap_free(slots->by_gfn[i]->rmap);
 			kfree(slots->by_gfn[i]);
 		}
 		for (i = 0; i < 2; i++) {
@@ -346,6 +348,16 @@ static bool overlaps(const struct vlm_memslots *slots, const struct vlm_memslot 
 	return false;
 }
 
+/* Free @slot and, unless @keeper has them now, its dirty log and its reverse map. */
+static void slot_free(struct vlm_memslot *slot, const struct vlm_memslot *keeper)
+{
+	if (!keeper || keeper->dirty != slot->dirty)
+		kvfree(slot->dirty);
+	if (!keeper || keeper->rmap != slot->rmap)
+		vlm_slot_rmap_free(slot->rmap);
+	kfree(slot);
+}
+
 /* A version of the slot in @req with room for its dirty log. */
 static struct vlm_memslot *slot_alloc(struct vlm_mmu *mmu, const struct vlm_memslot_request *req,
 				      const struct vlm_memslot *old)
@@ -361,6 +373,15 @@ static struct vlm_memslot *slot_alloc(struct vlm_mmu *mmu, const struct vlm_mems
 	slot->flags = req->flags;
 	slot->id = (u16)req->slot;
 	slot->as_id = (u8)(req->slot >> 16);
+	if (mmu->shadow) {
+		bool moved = !old || old->base_gfn != slot->base_gfn;
+
+		slot->rmap = moved ? vlm_slot_rmap_alloc(slot->base_gfn, slot->npages) : old->rmap;
+		if (!slot->rmap) {
+			kfree(slot);
+			return NULL;
+		}
+	}
 	if (!(req->flags & VLM_MEMSLOT_LOG_DIRTY))
 		return slot;
 	if (mmu->log_flags & VLM_LOG_RINGS)
@@ -368,16 +389,8 @@ static struct vlm_memslot *slot_alloc(struct vlm_mmu *mmu, const struct vlm_mems
 	slot->dirty = old && old->dirty ? old->dirty : vlm_dirty_log_alloc(mmu, slot->npages);
 	if (slot->dirty)
 		return slot;
-	kfree(slot);
+	slot_free(slot, old);
 	return NULL;
-}
-
-/* Free @slot and, unless @keeper has it now, its dirty log. */
-static void slot_free(struct vlm_memslot *slot, const struct vlm_memslot *keeper)
-{
-	if (!keeper || keeper->dirty != slot->dirty)
-		kvfree(slot->dirty);
-	kfree(slot);
 }
 
 static int slot_create(struct vlm_mmu *mmu, const struct vlm_memslot_request *req)

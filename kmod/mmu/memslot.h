@@ -16,6 +16,8 @@
 #define VLM_MEMSLOTS_MAX	32764	/* KVM_CAP_NR_MEMSLOTS, per address space */
 #define VLM_MEMSLOT_PAGES_MAX	((1ul << 31) - 1)
 
+struct vlm_slot_rmap;
+
 /* Flags of a slot. The low bits are the ABI's. */
 #define VLM_MEMSLOT_LOG_DIRTY	BIT(0)	/* KVM_MEM_LOG_DIRTY_PAGES */
 #define VLM_MEMSLOT_READONLY	BIT(1)	/* KVM_MEM_READONLY */
@@ -35,6 +37,7 @@
  * @as_id:	address space
  * @dirty:	one bit per page, or NULL when not logged, or logged by rings; bits are
  *		set and cleared atomically; shared by successive versions of the slot
+ * @rmap:	reverse map, shared likewise; NULL in a machine that does not shadow
  */
 struct vlm_memslot {
 	u64 base_gfn;
@@ -44,6 +47,7 @@ struct vlm_memslot {
 	u16 id;
 	u8 as_id;
 	unsigned long *dirty;
+	struct vlm_slot_rmap *rmap;
 };
 
 /* A slot in order of its host address. */

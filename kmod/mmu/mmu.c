@@ -14,6 +14,7 @@
 int vlm_mmu_module_init(const struct vlm_mmu_caps *caps)
 {
 	vlm_spte_format_ept(&vlm_spte_ept, caps);
+	vlm_spte_format_shadow(&vlm_spte_shadow, caps);
 	return vlm_page_module_init();
 }
 

@@ -2,6 +2,7 @@
 /* Host invalidations and aging. The protocol stands in notifier.h. */
 #include "mmu.h"
 #include "notifier.h"
+#include "shadow.h"
 #include "tdp.h"
 
 void vlm_notifier_init(struct vlm_notifier_state *n)
@@ -121,6 +122,8 @@ static void zap_parts(struct vlm_tdp_op *op, unsigned int as_id, unsigned long s
 			if (root->role.as_id == as_id)
 				vlm_tdp_zap_leaves(op, root, part.start, part.end);
 		}
+		if (op->mmu->shadow)
+			vlm_shadow_zap_gfns(op->mmu->shadow, op, part.slot, part.start, part.end);
 	}
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Allocate, cache and free table pages. */
 #include "page.h"
+#include "shadow_page.h"
 
 static struct kmem_cache *header_cache;
 static atomic64_t live_pages;
@@ -10,13 +11,20 @@ int vlm_page_module_init(void)
 	BUILD_BUG_ON(sizeof(struct vlm_mmu_page) > 64);
 	header_cache = kmem_cache_create("vlm_mmu_page", sizeof(struct vlm_mmu_page), 64,
 					 SLAB_ACCOUNT, NULL);
-	return header_cache ? 0 : -ENOMEM;
+	if (!header_cache)
+		return -ENOMEM;
+	if (vlm_shadow_page_module_init()) {
+		kmem_cache_destroy(header_cache);
+		return -ENOMEM;
+	}
+	return 0;
 }
 
 void vlm_page_module_exit(void)
 {
 	/* Callbacks of the last machine may still be on their way. */
 	rcu_barrier();
+	vlm_shadow_page_module_exit();
 	kmem_cache_destroy(header_cache);
 	header_cache = NULL;
 }
@@ -33,22 +41,32 @@ struct vlm_mmu_page *vlm_page_alloc(struct vlm_mmu *mmu)
 
 	if (!sp)
 		return NULL;
-	sp->table = vlm_platform_table_alloc(mmu);
-	if (!sp->table) {
+	if (vlm_page_init(mmu, sp)) {
 		kmem_cache_free(header_cache, sp);
 		return NULL;
 	}
+	return sp;
+}
+
+int vlm_page_init(struct vlm_mmu *mmu, struct vlm_mmu_page *sp)
+{
+	sp->table = vlm_platform_table_alloc(mmu);
+	if (!sp->table)
+		return -ENOMEM;
 	vlm_platform_table_set_owner(sp->table, sp);
 	INIT_LIST_HEAD(&sp->link);
 	atomic64_inc(&live_pages);
 	vlm_stat_add(&mmu->stats, VLM_STAT_TABLES, 1);
-	return sp;
+	return 0;
 }
 
 static void page_release(struct vlm_mmu_page *sp)
 {
 	vlm_platform_table_free(sp->table);
-	kmem_cache_free(header_cache, sp);
+	if (sp->role.shadow)
+		vlm_shadow_header_free(sp);
+	else
+		kmem_cache_free(header_cache, sp);
 	atomic64_dec(&live_pages);
 }
 

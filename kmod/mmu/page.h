@@ -14,6 +14,7 @@ union vlm_role {
 		u16 level : 4;		/* of the entries inside */
 		u16 as_id : 1;
 		u16 guest_mode : 1;	/* reserved for a nested guest */
+		u16 shadow : 1;		/* the header is that of a struct vlm_shadow_page */
 	};
 };
 
@@ -56,6 +57,8 @@ void vlm_page_module_exit(void);
 
 /* A header with an empty table. Sleeps. NULL when out of memory. */
 struct vlm_mmu_page *vlm_page_alloc(struct vlm_mmu *mmu);
+/* Give the zeroed header @sp a table. 0 or -ENOMEM. Sleeps. */
+int vlm_page_init(struct vlm_mmu *mmu, struct vlm_mmu_page *sp);
 /* Free a page that was never visible to anyone. */
 void vlm_page_free(struct vlm_mmu *mmu, struct vlm_mmu_page *sp);
 /*

@@ -137,6 +137,9 @@ void vlm_platform_slots_sync(struct vlm_mmu *mmu);
 /* Copy @len bytes that do not cross a page. 0 or -EFAULT. */
 int vlm_platform_guest_read(struct vlm_mmu *mmu, unsigned int as_id, u64 gpa, void *data,
 			    unsigned int len);
+/* The same without sleeping: -EFAULT also where the page is not at hand. mmu lock may be held. */
+int vlm_platform_guest_peek(struct vlm_mmu *mmu, unsigned int as_id, u64 gpa, void *data,
+			    unsigned int len);
 /*
  * Atomically replace *@old by @val at @gpa, naturally aligned, @size 4 or 8, and mark
  * the page dirty. Return 0; -EAGAIN when memory holds something else, stored to *@old;

@@ -13,7 +13,17 @@
 #define EPT_ACCESSED		BIT_ULL(8)
 #define EPT_DIRTY		BIT_ULL(9)
 
+/* SDM "Format of a Page-Table Entry that Maps a 4-KByte Page", 4-level and PAE paging. */
+#define PT_P			BIT_ULL(0)
+#define PT_W			BIT_ULL(1)
+#define PT_U			BIT_ULL(2)
+#define PT_UNCACHED		(BIT_ULL(3) | BIT_ULL(4))
+#define PT_ACCESSED		BIT_ULL(5)
+#define PT_DIRTY		BIT_ULL(6)
+#define PT_NX			BIT_ULL(63)
+
 struct spte_format vlm_spte_ept __ro_after_init;
+struct spte_format vlm_spte_shadow __ro_after_init;
 
 void vlm_spte_format_ept(struct spte_format *fmt, const struct vlm_mmu_caps *caps)
 {
@@ -33,6 +43,24 @@ void vlm_spte_format_ept(struct spte_format *fmt, const struct vlm_mmu_caps *cap
 		/* Five levels only where four cannot cover what a guest may address. */
 		.max_pfn = (1ull << (caps->maxphyaddr - PAGE_SHIFT)) - 1,
 		.root_level = caps->ept_5level && caps->maxphyaddr > 48 ? 5 : 4,
+	};
+}
+
+void vlm_spte_format_shadow(struct spte_format *fmt, const struct vlm_mmu_caps *caps)
+{
+	*fmt = (struct spte_format) {
+		.r = PT_P,
+		.w = PT_W,
+		.user = PT_U,
+		.nx = PT_NX,
+		.accessed = PT_ACCESSED,
+		.dirty = PT_DIRTY,
+		.memtype_device = PT_UNCACHED,
+		/* Equal to no entry. */
+		.mmio = 1,
+		.max_level = caps->ept_1g && caps->ept_2m ? VLM_LEVEL_1G :
+			     caps->ept_2m ? VLM_LEVEL_2M : VLM_LEVEL_4K,
+		.max_pfn = (1ull << (caps->maxphyaddr - PAGE_SHIFT)) - 1,
 	};
 }
 

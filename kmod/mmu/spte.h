@@ -45,6 +45,8 @@
 /**
  * struct spte_format - meaning of the hardware bits; constant after module init
  * @r, @w, @x:	permissions
+ * @user:	access by user code; 0 where there is no such right (EPT)
+ * @nx:		no execution; 0 where @x says it
  * @accessed, @dirty: 0 when the hardware has no such flags
  * @memtype_ram, @memtype_device: memory-type bits of a leaf
  * @mmio:	value of the low three bits of an mmio entry
@@ -57,6 +59,8 @@ struct spte_format {
 	u64 r;
 	u64 w;
 	u64 x;
+	u64 user;
+	u64 nx;
 	u64 accessed;
 	u64 dirty;
 	u64 memtype_ram;
@@ -73,8 +77,12 @@ struct vlm_mmu_caps;
 /* The format of EPT entries under @caps. */
 void vlm_spte_format_ept(struct spte_format *fmt, const struct vlm_mmu_caps *caps);
 
-/* The format in use. */
+/* The format of entries that the CPU walks without EPT; nothing caches mmio in it. */
+void vlm_spte_format_shadow(struct spte_format *fmt, const struct vlm_mmu_caps *caps);
+
+/* The formats in use. */
 extern struct spte_format vlm_spte_ept;
+extern struct spte_format vlm_spte_shadow;
 
 static inline bool vlm_spte_is_present(u64 spte)
 {

@@ -8,6 +8,7 @@
 #include "stats.h"
 
 struct vlm_mmu_page;
+struct vlm_shadow;
 
 /*
  * Enough for one fault, a table at every level but the root's, and for a defunct root: itself and
@@ -59,6 +60,7 @@ struct vlm_notifier_state {
  * @notifier:	see there
  * @log_flags:	s  VLM_LOG_*
  * @mmio_gen_zaps: s  times that the MMIO generation wrapped
+ * @shadow:	c  the shadow MMU, NULL in a machine that uses EPT
  * @dead:	a  an invariant broke; no further fault is served
  * @stats:	a
  */
@@ -73,6 +75,7 @@ struct vlm_mmu {
 	struct vlm_notifier_state notifier;
 	u32 log_flags;
 	u64 mmio_gen_zaps;
+	struct vlm_shadow *shadow;
 	bool dead;
 	struct vlm_mmu_stats stats;
 };

@@ -59,6 +59,7 @@ void vlm_tdp_begin(struct vlm_tdp_op *op, struct vlm_mmu *mmu, enum vlm_lock_mod
 	op->mmu = mmu;
 	op->mode = mode;
 	op->yield = yield;
+	op->budget = VLM_YIELD_BUDGET;
 	vlm_flush_init(&op->flush);
 	op_lock(op);
 }
@@ -82,7 +83,7 @@ void vlm_tdp_resume(struct vlm_tdp_op *op)
 /* The budget is spent and somebody waits. */
 static bool break_due(struct vlm_tdp_op *op)
 {
-	if (op->yield == VLM_NEVER_YIELD || op->visited - op->checked < VLM_YIELD_BUDGET)
+	if (op->yield == VLM_NEVER_YIELD || op->visited - op->checked < op->budget)
 		return false;
 	op->checked = op->visited;
 	if (vlm_platform_break_wanted(op->mmu))

@@ -29,6 +29,7 @@ enum vlm_yield {
 /**
  * struct vlm_tdp_op - one critical section, or several when it yields
  * @flush:	owed; paid before the lock is dropped
+ * @budget:	entries between two looks at whether somebody waits, VLM_YIELD_BUDGET
  * @visited:	entries visited since the lock was taken
  * @checked:	@visited at the last look at the lock
  * @hold:	@visited when the lock was taken, or when last nobody waited for it
@@ -39,6 +40,7 @@ struct vlm_tdp_op {
 	enum vlm_lock_mode mode;
 	enum vlm_yield yield;
 	struct vlm_flush flush;
+	u32 budget;
 	u64 visited;
 	u64 checked;
 	u64 hold;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Zap everything: while vCPUs run, and at the end. */
 #include "mmu.h"
+#include "shadow.h"
 #include "tdp.h"
 #include "zap.h"
 
@@ -52,6 +53,9 @@ void vlm_zap_all_fast(struct vlm_mmu *mmu)
 {
 	vlm_stat_add(&mmu->stats, VLM_STAT_ZAP_ALL_FAST, 1);
 	invalidate_all(mmu);
+	/* Leaves are found through their slot: none may be left when it goes. */
+	if (mmu->shadow)
+		vlm_shadow_zap_all_fast(mmu->shadow);
 	vlm_zap_hand_over(mmu);
 }
 

@@ -5,6 +5,7 @@
  * empties like any other that was cut off.
  */
 #include "mmu.h"
+#include "shadow.h"
 #include "spte_store.h"
 #include "tdp.h"
 #include "zap.h"
@@ -124,6 +125,9 @@ void vlm_zap_slot(struct vlm_mmu *mmu, const struct vlm_memslot *slot)
 	bool done = true;
 
 	vlm_stat_add(&mmu->stats, VLM_STAT_ZAP_SLOT, 1);
+	/* Shadow tables know no part smaller than a generation. */
+	if (mmu->shadow)
+		vlm_shadow_zap_all_fast(mmu->shadow);
 	vlm_tdp_begin(&op, mmu, VLM_LOCK_EXCLUSIVE, VLM_MAY_YIELD);
 	vlm_for_each_root(mmu, root, VLM_ROOTS_VALID) {
 		if (root->role.as_id == slot->as_id && done)

@@ -133,6 +133,24 @@ int vlm_platform_guest_read(struct vlm_mmu *mmu, unsigned int as_id, u64 gpa, vo
 	return copy_from_user(data, src, len) ? -EFAULT : 0;
 }
 
+int vlm_platform_guest_peek(struct vlm_mmu *mmu, unsigned int as_id, u64 gpa, void *data,
+			    unsigned int len)
+{
+	struct vlm_memslot *slot = vlm_slot_at(mmu, as_id, gpa);
+	const void __user *src;
+	unsigned long left;
+
+	if (!slot)
+		return -EFAULT;
+	src = (const void __user *)vlm_slot_hva(slot, gpa);
+	if (!access_ok(src, len))
+		return -EFAULT;
+	pagefault_disable();
+	left = __copy_from_user_inatomic(data, src, len);
+	pagefault_enable();
+	return left ? -EFAULT : 0;
+}
+
 int vlm_platform_guest_cmpxchg(struct vlm_mmu *mmu, unsigned int as_id, u64 gpa, u64 *old,
 			       u64 val, unsigned int size)
 {

@@ -249,10 +249,12 @@ void FakeMachine::FlushAll() {
     std::lock_guard guard(v->guest_);
     v->FlushLocked();
   }
+  if (on_flush) on_flush();
 }
 
 void FakeMachine::ReloadAll() {
   reloads++;
+  if (on_reload) on_reload();
   for (auto& v : vcpus_) {
     shim_point(SHIM_STEP, v.get());
     std::lock_guard guard(v->guest_);
@@ -281,9 +283,11 @@ void FakeMachine::OnUnlock(const void* lock) {
   // A TLB is filled from the tables as they are: without a loss since, the last verdict stands.
   if (current_machine->translation_lost_.exchange(false, std::memory_order_relaxed))
     current_machine->CheckTlbs();
+  if (current_machine->on_unlock) current_machine->on_unlock();
 }
 
 bool FakeMachine::TlbUses(u64 table_pa) {
+  if (holds_table && holds_table(table_pa)) return true;
   for (auto& v : vcpus_) {
     std::lock_guard guard(v->guest_);
     // A vCPU that was told to reload drops all before it runs again.
@@ -497,6 +501,17 @@ int vlm_platform_guest_read(vlm_mmu* mmu, unsigned int as_id, u64 gpa, void* dat
   const uint8_t* from = GuestByte(mmu, as_id, gpa, &slot);
   if (!from) return -EFAULT;
   memcpy(data, from, len);
+  return 0;
+}
+
+int vlm_platform_guest_peek(vlm_mmu* mmu, unsigned int as_id, u64 gpa, void* data,
+                            unsigned int len) {
+  const vlm_memslot* slot = vlm_memslot_find(vlm_memslots_get(mmu, as_id), gpa >> 12);
+  if (!slot || (slot->flags & VLM_MEMSLOT_INVALID)) return -EFAULT;
+  fakes::FakeHost& host = FakeMachine::Of(mmu)->host();
+  const u64 pfn = host.PfnAt(vlm_memslot_hva_of(slot, gpa >> 12));
+  if (!pfn) return -EFAULT;
+  memcpy(data, host.DataOf(pfn) + (gpa & 4095), len);
   return 0;
 }
 

@@ -175,6 +175,9 @@ class FakeMachine {
   bool reclaim_wanted = false;
   // Called when a table was linked, with all that is held then.
   std::function<void(vlm_mmu_page*)> on_link;
+  // vCPUs that the machine does not know, such as those with shadow tables.
+  std::function<void()> on_flush, on_reload, on_unlock;
+  std::function<bool(u64 table_pa)> holds_table;
   // Called while the mmu lock is dropped in a yield.
   std::function<void()> on_resched;
   std::atomic<u64> flushes{0};

@@ -5,13 +5,18 @@
 
 extern "C" {
 #include "mmu/generation.h"
+#include "mmu/guest_pt.h"
 #include "mmu/guest_walk.h"
 #include "mmu/memslot_change.h"
 #include "mmu/mmu.h"
 #include "mmu/notifier.h"
 #include "mmu/nx.h"
 #include "mmu/page.h"
+#include "mmu/ptr_chain.h"
+#include "mmu/rmap.h"
 #include "mmu/root.h"
+#include "mmu/shadow.h"
+#include "mmu/shadow_page.h"
 #include "mmu/spte.h"
 #include "mmu/spte_store.h"
 #include "mmu/tdp.h"

@@ -149,6 +149,28 @@ bool LosesTranslation(const Store& s) {
   return (s.old & kRights & ~s.val) || ((s.old & kRights) && ((s.old ^ s.val) & kAddress));
 }
 
+// Tables of the shadow MMU: several parents, one writer, never a hole where a frame changes.
+void CheckShadowStore(const Store& s, vlm_store_kind kind) {
+  if (kind != VLM_STORE_EXCLUSIVE) Bad("LOCK", s, "a shadow entry is not written exclusively");
+  if (Present(s.val)) {
+    if (!(s.val & kR)) Bad("BITS", s, "present for the MMU but not for the CPU");
+    if (Leaf(s.val, s.level)) {
+      if ((s.val & kW) && !(s.val & kMmuW)) Bad("BITS", s, "W without MMU_W");
+      if ((s.val & kMmuW) && !(s.val & kHostW)) Bad("BITS", s, "MMU_W without HOST_W");
+      const u64 pages = u64{1} << (9 * (s.level - 1));
+      if ((s.val & kAddress) >> 12 & (pages - 1)) Bad("BITS", s, "huge leaf out of alignment");
+    } else {
+      TableArena& arena = TableArena::Get();
+      auto& info = arena.InfoOf(arena.VaOf(s.val & kAddress));
+      if (!info.live) Bad("G2", s, "a freed table is linked");
+      info.seen = true;
+    }
+  }
+  if (Present(s.old) && Present(s.val) &&
+      ((s.old ^ s.val) & kAddress || Leaf(s.old, s.level) != Leaf(s.val, s.level)))
+    Bad("G3", s, "a present entry changes its frame");
+}
+
 bool HoldsMmuLock(shim_held mode) {
   return shim_is_held(&FakeMachine::Current()->mmu()->lock, mode);
 }
@@ -165,6 +187,11 @@ extern "C" void vlm_spte_observe(u64* sptep, u64 old, u64 val, vlm_store_kind ki
   const Store s{sptep, old, val, page->role.level, page};
 
   if (!HoldsMmuLock(SHIM_HELD_ANY)) Bad("LOCK", s, "store without the mmu lock");
+  if (page->role.shadow) {
+    if (!HoldsMmuLock(SHIM_HELD_WRITE)) Bad("LOCK", s, "shadow store with a shared lock");
+    CheckShadowStore(s, kind);
+    return;
+  }
   CheckValue(s);
   if (LosesTranslation(s)) FakeMachine::Current()->NoteTranslationLost();
   switch (kind) {

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Known bugs of the MMU, each seeded into a copy of its sources: proof that the tests can fail.
 
-  mutants.py list                       names, one a line
+  mutants.py list                       NAME:FILE,FILE one a line, FILE being what must be compiled anew, or * for all
   mutants.py make NAME SOURCES OUT      copy the folder SOURCES to OUT with the bug of that name
   mutants.py check NAME PROGRAM         run the tests that must catch it; 0 if they do, for the right reason
   mutants.py random FOLDER [NAME...]    how many random operations it takes to find them, all that RANDOM_FINDS names
@@ -261,7 +261,111 @@ MUTANTS = {
         "a table is replaced by a huge leaf, and never flushed",
         [("tdp.c", "	op->flush.needed = true;\n	entry_changed(op, old, val, level);\n", "	entry_changed(op, old, val, level);\n")],
         "NxTest.RecoversInPlace", "VIOLATION G"),
+    "shadow_zap_counts_children_only": Mutant(
+        "only pages that take others with them count against the budget: a flat list is zapped in one hold",
+        [("shadow_zap.c", "	op->visited += VLM_TABLE_ENTRIES + vlm_ptr_chain_count(&sp->parents);\n",
+          "	op->visited += vlm_ptr_chain_count(&sp->parents) ? VLM_TABLE_ENTRIES : 0;\n")],
+        "ShadowListTest.TwentyFiveFlatPagesYieldTwice", "Expected equality"),
+    "shadow_zap_skips_work_on_roots": Mutant(
+        "pages that a vCPU has loaded do not count against the budget",
+        [("shadow_zap.c", "	op->visited += VLM_TABLE_ENTRIES +", "	op->visited += sp->root_count ? 0 : VLM_TABLE_ENTRIES +")],
+        "ShadowListTest.PagesInUseCountToo", "Expected equality"),
+    "shadow_parked_pages_forgotten": Mutant(
+        "reclaim evicts live pages while zapped ones wait for the end of a zap",
+        [("shadow_zap.c", "	if (!release_parked(sh))\n		recycle(sh, &op, nr);", "	recycle(sh, &op, nr);")],
+        "ShadowListTest.ReclaimTakesWhatIsParkedFirst", "Expected equality"),
+    "shadow_lookup_finds_obsolete": Mutant(
+        "a lookup gives out a page of the former generation",
+        [("shadow_page.c", "		if (sp->page.gfn == gfn && sp->role.word == role.word &&\n		    !vlm_shadow_is_obsolete(sh, sp))",
+          "		if (sp->page.gfn == gfn && sp->role.word == role.word)")],
+        "CutOffTest.LookupsSkipObsoletePages", "VIOLATION"),
+    "shadow_root_freed_in_use": Mutant(
+        "a zapped root is freed while a vCPU has it loaded",
+        [("shadow_page.c", "	if (!sp->root_count)\n		list_add_tail", "	if (true)\n		list_add_tail")],
+        "CutOffTest.RootInUseIsOffTheListAndFreedByTheLastPut", "Failure"),
+    "unsync_fails_when_full": Mutant(
+        "a full vector drops the page whose bit is cleared already",
+        [("unsync.c", "			if (vec_is_full(vec))\n				return false;\n			vec_add(vec, child);",
+          "			if (!vec_is_full(vec))\n				vec_add(vec, child);")],
+        "UnsyncGraphTest.FullVectorLosesNobody", "is lost"),
+    "unsync_does_not_climb": Mutant(
+        "a mark stops at the first table above",
+        [("unsync.c", "	if (sp->unsync_children > 1)\n		return;", "	return;")],
+        "UnsyncGraphTest.RandomGraphs", "is lost"),
+    "sync_reads_before_flush": Mutant(
+        "guest tables are read while a TLB still lets the guest write to them",
+        [("shadow_sync.c", "	if (protect)\n		vlm_flush_now(sh->mmu);\n", "")],
+        "UnsyncTest.ProtectionIsFlushedThoughNothingChanged", "VIOLATION G6"),
+    "sync_without_protection": Mutant(
+        "tables become current but stay writable",
+        [("shadow_sync.c", "		protect |= vlm_shadow_wrprot_gfn(sh, vec->pages[i]->page.gfn);\n", "		;\n")],
+        "UnsyncTest.FlushOfEverything", "VIOLATION G4"),
+    "flush_without_sync": Mutant(
+        "a flush by the guest makes nothing current",
+        [("shadow_sync.c", "		if (!root || is_current(sh, root))", "		if (true)")],
+        "UnsyncTest.FlushOfEverything", "VIOLATION STALE"),
+    "load_without_sync": Mutant(
+        "a load of CR3 makes nothing current",
+        [("shadow.c", "		if (sv->roots[i] && !vlm_shadow_is_obsolete(sh, sv->roots[i]))\n			vlm_shadow_sync",
+          "		if (!sv->roots[i])\n			vlm_shadow_sync")],
+        "UnsyncTest.LoadOfCr3", "VIOLATION STALE"),
+    "invlpg_without_sync": Mutant(
+        "a flush of one page leaves the shadow of its entry as it is",
+        [("shadow_sync.c", "	if (sp && sp->unsync && vlm_spte_is_present", "	if (sp && !sp && vlm_spte_is_present")],
+        "UnsyncTest.FlushOfOnePage", "VIOLATION STALE"),
+    "link_without_sync": Mutant(
+        "an unsync table is linked as it is",
+        [("shadow_fault.c", "	if (sp && sp->unsync && !vlm_shadow_sync_page(sh, sp, &sv->paging, flush))\n		sp = NULL;\n", "")],
+        "UnsyncTest.TableIsCurrentBeforeItIsLinkedAgain", "VIOLATION STALE"),
+    "table_without_protection": Mutant(
+        "a guest table that is shadowed stays writable",
+        [("shadow_fault.c", "	if (vlm_shadow_wrprot_gfn(sh, gfn))\n		vlm_flush_now(sh->mmu);\n", "")],
+        "ShadowFaultTest.UnsyncTableThatBecomesADirectoryGoes", "VIOLATION G4"),
+    "unsync_table_below_a_directory": Mutant(
+        "a frame becomes a directory while an unsync table shadows it",
+        [("shadow_fault.c", "	if (!role.direct && role.level > VLM_LEVEL_4K)\n		zap_unsync_of(sh, gfn, flush);\n", "")],
+        "ShadowFaultTest.UnsyncTableThatBecomesADirectoryGoes", "Expected: false"),
+    "written_table_not_updated": Mutant(
+        "an emulated write to a guest table is not told to its shadow",
+        [("shadow_write.c", "	for (n = entries_of(sp, gpa & (PAGE_SIZE - 1), &first); n; n--)\n		vlm_shadow_drop",
+          "	for (n = entries_of(sp, gpa & (PAGE_SIZE - 1), &first); !n; n--)\n		vlm_shadow_drop")],
+        "ShadowFaultTest.UpperTableIsWrittenByEmulation", "VIOLATION STALE"),
+    "half_of_a_directory_entry": Mutant(
+        "a write to a 4-byte directory entry updates one of its two shadows",
+        [("shadow_write.c", "sp->role.quadrant ? 2 : 0;", "sp->role.quadrant ? 1 : 0;")],
+        "ShadowFaultTest.ThirtyTwoBitsInQuadrants", "VIOLATION STALE"),
+    "huge_leaf_over_a_table": Mutant(
+        "a huge leaf covers a guest table",
+        [("shadow_fault.c", "		*vlm_slot_tables(f->slot, f->gfn, level)))", "		false))")],
+        "ShadowHugeTest.NoHugeLeafOverAGuestTable", "VIOLATION G4"),
+    "smep_forgotten_without_wp": Mutant(
+        "a user page that the kernel wrote with WP = 0 can be executed by it despite SMEP",
+        [("shadow_fault.c", "		f->rights &= ~VLM_GACC_EXEC;\n", "		;\n")],
+        "ShadowFaultTest.WithoutWpSmepAndSmapStillHold", "VIOLATION STALE"),
+    "smap_forgotten_without_wp": Mutant(
+        "a user page that the kernel wrote with WP = 0 can be read by it despite SMAP",
+        [("shadow_fault.c", "		return VLM_SHADOW_EMULATE;\n	/* SMEP looks", "		;\n	/* SMEP looks")],
+        "ShadowFaultTest.WithoutWpSmepAndSmapStillHold", "Expected"),
+    "dirty_flag_forgotten": Mutant(
+        "a page is writable before the guest's dirty flag is set",
+        [("shadow_fault.c", "	if (!f->walk->dirty)\n", "	if (false)\n")],
+        "ShadowFaultTest.FirstWriteComesBackToSetTheDirtyFlag", "VIOLATION STALE"),
+    "shadow_notifier_retry": Mutant(
+        "a shadow fault does not ask whether the host took the page back meanwhile",
+        [("shadow_fault.c", " ||\n	       vlm_notifier_must_retry(sh->mmu, seq, vlm_memslot_hva_of(f->slot, f->gfn));", ";")],
+        "ShadowFaultTest.InvalidationBetweenLookupAndInstallRetries", "VIOLATION G1"),
+    "shadow_notifier_forgotten": Mutant(
+        "a host invalidation does not look into the reverse map",
+        [("notifier.c", "		if (op->mmu->shadow)\n", "		if (false)\n")],
+        "ShadowFaultTest.HostInvalidationReachesShadowLeaves", "Expected equality"),
 }
+
+
+def listing(names):
+    """A bug in a header is in every file."""
+    for name in names:
+        files = sorted({file for file, _, _ in MUTANTS[name].edits})
+        yield name + ":" + ("*" if any(file.endswith(".h") for file in files) else ",".join(files))
 
 
 def make(name, sources, out):
@@ -340,9 +444,9 @@ def check_random(folder, names):
 def main():
     match sys.argv[1:]:
         case ["list"]:
-            print("\n".join(MUTANTS))
+            print("\n".join(listing(MUTANTS)))
         case ["list", "without-races"]:
-            print("\n".join(name for name, mutant in MUTANTS.items() if mutant.tests))
+            print("\n".join(listing(name for name, mutant in MUTANTS.items() if mutant.tests)))
         case ["make", name, sources, out]:
             make(name, sources, out)
         case ["check", name, program]:
