@@ -186,7 +186,7 @@ static enum vlm_shadow_result install_leaf(struct fault *f, struct vlm_shadow_pa
 		return VLM_SHADOW_RETRY;
 	/* Install first, mark second: a harvest in between finds the one or the other. */
 	if (writable)
-		vlm_memslot_mark_dirty(f->slot, f->gfn);
+		vlm_memslot_mark_dirty(sh->mmu, f->slot, f->gfn);
 	f->wrote = writable;
 	return protected && (f->access & VLM_ACCESS_WRITE) ? VLM_SHADOW_EMULATE : VLM_SHADOW_FIXED;
 }

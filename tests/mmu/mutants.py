@@ -161,9 +161,9 @@ MUTANTS = {
     "mark_before_install": Mutant(
         "the page is marked dirty before the entry becomes writable",
         [("fault.c", "	bool done;\n\n	if (vlm_spte_is_leaf(old, level) && vlm_spte_pfn(old) == pfn) {",
-          "	bool done;\n\n	if (f->flags & VLM_LEAF_WRITABLE)\n		vlm_memslot_mark_dirty(f->slot, f->gfn);\n"
+          "	bool done;\n\n	if (f->flags & VLM_LEAF_WRITABLE)\n		vlm_memslot_mark_dirty(f->mv->mmu, f->slot, f->gfn);\n"
           "	cpu_relax();\n	if (vlm_spte_is_leaf(old, level) && vlm_spte_pfn(old) == pfn) {"),
-         ("fault.c", "	if (f->flags & VLM_LEAF_WRITABLE)\n		vlm_memslot_mark_dirty(f->slot, f->gfn);\n"
+         ("fault.c", "	if (f->flags & VLM_LEAF_WRITABLE)\n		vlm_memslot_mark_dirty(f->mv->mmu, f->slot, f->gfn);\n"
           "	return VLM_FAULT_FIXED;", "	return VLM_FAULT_FIXED;")],
         "DirtyThreadTest.NoWriteIsLostByHarvests", "were lost"),
     "clear_without_flush": Mutant(
