@@ -302,7 +302,11 @@ ShadowMachine::ShadowMachine(const ShadowOptions& options) {
 }
 
 ShadowMachine::~ShadowMachine() {
-  vcpus_.clear();
+  // One that goes still takes the lock, and is no longer looked at then.
+  while (!vcpus_.empty()) {
+    const auto last = std::move(vcpus_.back());
+    vcpus_.pop_back();
+  }
   vlm_shadow_destroy(&sh_);
   m_->Settle();
 }
