@@ -55,6 +55,12 @@ mutant() {
 mkdir -p /tmp
 """
 
+# After the tests: what the module saw as the longest hold of the mmu lock, of all machines.
+LAST_WORDS = r"""
+hold=/sys/kernel/debug/vellum/max_hold
+if [ -e $hold ]; then echo "HOLD" $(cat $hold); fi
+"""
+
 
 @dataclass(frozen=True)
 class Test:
@@ -89,6 +95,8 @@ class Result:
     status: str = "not run"
     passed: bool = False
     output: list[str] = field(default_factory=list)
+    # Of the whole boot, with its last test.
+    hold: dict[str, int] = field(default_factory=dict)
 
 
 def read_list(path: Path) -> list[Test]:
@@ -141,6 +149,7 @@ def run_boot(tests: list[Test], paths: dict[str, Path], options: argparse.Namesp
             call = ["mutant", f"{t.mutant}.ko"] if t.mutant else []
             lines.append(shlex.join([*call, "one", t.name, str(t.timeout), str(t.expect), t.says,
                                      f"./{Path(t.program).name}", *t.args]))
+        lines.append(LAST_WORDS)
         script.write_text("\n".join(lines) + "\n", encoding="utf-8")
         command = [sys.executable, str(HERE / "machine/run.py"), "--kernel", kernel, "--cpus", str(cpus),
                    "--mem", str(mem), "--timeout", str(options.boot_limit), "--script", str(script)]
@@ -185,6 +194,8 @@ def judge(lines: list[str], machine_status: int, results: dict[str, Result]) -> 
             if current.passed:
                 current.status, current.output = "ok", []
             current = None
+        elif line.startswith("HOLD "):
+            judge_hold(line, results)
         elif current:
             current.output.append(line)
         else:
@@ -199,6 +210,17 @@ def judge(lines: list[str], machine_status: int, results: dict[str, Result]) -> 
         result.passed = False
         result.status = f"{result.status}; machine status {machine_status}"
         result.output += trailer[-40:]
+
+
+def judge_hold(line: str, results: dict[str, Result]) -> None:
+    """The longest hold of the mmu lock in this boot; past the budget, the boot's last test fails for it."""
+    words = line.split()[1:]
+    hold = {name: int(value) for name, value in zip(words[::2], words[1::2])}
+    last = list(results.values())[-1]
+    last.hold = hold
+    if hold["entries"] > hold["budget"]:
+        last.passed = False
+        last.status = f"{last.status}; mmu lock held over {hold['entries']} entries, the budget is {hold['budget']}"
 
 
 def parse() -> argparse.Namespace:
@@ -249,6 +271,7 @@ def main() -> int:
         boots.setdefault(boot, []).append(t)
 
     failed = passed = 0
+    holds: list[dict[str, int]] = []
     start = time.monotonic()
     print(f"{len(tests)} tests in {len(boots)} boots of the machine", flush=True)
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
@@ -260,8 +283,12 @@ def main() -> int:
                       f"{'' if r.passed else r.status}".rstrip(), flush=True)
                 for line in r.output:
                     print(f"       | {line}")
+                holds += [r.hold] if r.hold else []
                 passed += r.passed
                 failed += not r.passed
+    if holds:
+        print("longest hold of the mmu lock: {entries} of {budget} entries, {read_cycles} cycles for read, "
+              "{write_cycles} for write".format(**{k: max(h[k] for h in holds) for k in holds[0]}))
     print(f"took {time.monotonic() - start:.0f} s")
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
