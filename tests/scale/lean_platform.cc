@@ -186,6 +186,7 @@ u64 vlm_platform_ticks(void) { return 0; }
 void vlm_platform_slots_sync(vlm_mmu*) {}
 
 int vlm_platform_guest_read(vlm_mmu*, unsigned int, u64, void*, unsigned int) { return -EFAULT; }
+int vlm_platform_guest_peek(vlm_mmu*, unsigned int, u64, void*, unsigned int) { return -EFAULT; }
 int vlm_platform_guest_cmpxchg(vlm_mmu*, unsigned int, u64, u64*, u64, unsigned int) {
   return -EFAULT;
 }
