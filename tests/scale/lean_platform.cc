@@ -93,13 +93,14 @@ void LeanMachine::Touch(size_t vcpu, u64 gpa, uint32_t access) {
   shim_violation("SCALE", "a fault never ends");
 }
 
-int LeanMachine::SetSlot(uint32_t slot, u64 gpa, u64 bytes, uint32_t flags) {
+int LeanMachine::SetSlot(uint32_t slot, u64 gpa, u64 bytes, uint32_t flags, vlm_slot_zap zap) {
   vlm_memslot_request req{};
   req.slot = slot;
   req.flags = flags;
   req.gpa = gpa;
   req.size_bytes = bytes;
   req.hva = kHvaBase + gpa;
+  req.zap = zap;
   return vlm_memslot_set(&mmu_, &req);
 }
 
@@ -178,6 +179,7 @@ bool vlm_platform_flush_tlbs(vlm_mmu*) {
 }
 void vlm_platform_reload_all(vlm_mmu*) { LeanMachine::Current().RequestReload(); }
 bool vlm_platform_reclaim_later(vlm_mmu*) { return LeanMachine::Current().reclaim_wanted = true; }
+vlm_dirty_ring* vlm_platform_dirty_ring(vlm_mmu*) { return nullptr; }
 void vlm_platform_kill(vlm_mmu*, const char* why) { shim_violation("KILL", why); }
 bool vlm_platform_break_wanted(vlm_mmu*) { return true; }
 void vlm_platform_resched(void) { LeanMachine::Current().Resched(); }

@@ -42,7 +42,8 @@ class LeanMachine {
   size_t vcpus() const { return vcpus_.size(); }
   // One access of a vCPU, until it succeeds.
   void Touch(size_t vcpu, u64 gpa, uint32_t access);
-  int SetSlot(uint32_t slot, u64 gpa, u64 bytes, uint32_t flags);
+  int SetSlot(uint32_t slot, u64 gpa, u64 bytes, uint32_t flags,
+              vlm_slot_zap zap = VLM_SLOT_ZAP_ALL);
 
   // How the host maps hva: 1 for 4 KiB, 2 for 2 MiB, 3 for 1 GiB.
   int host_level = 2;

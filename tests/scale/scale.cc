@@ -11,6 +11,11 @@ namespace {
 // The slots: two halves of the dense part, and the rest in pieces.
 constexpr uint32_t kDenseA = 0, kDenseB = 1, kRest = 2;
 constexpr u64 kLargestSlot = 4096 * kGib;
+// Entries that a cut-off may look at: none for the whole machine; for one slot, by its alignment,
+// two tables a level.
+constexpr u64 kCutOffMost = u64{2} * VLM_TABLE_ENTRIES * VLM_LEVEL_MAX;
+// Huge pages that code is in.
+constexpr u64 kExecuted = 256;
 // Pages that the guest writes between two harvests.
 constexpr int kDirtied = 8192;
 
@@ -20,9 +25,14 @@ class Guest {
 
   Life Run() {
     CreateSlots();
+    vlm_mmu_set_nx(m.mmu(), VLM_NX_ON);
     Measure("populate", [&] { return Populate(); });
+    Measure("execute in huge pages", [&] { return Execute(); });
+    Measure("recover NX huge pages", [&] { return RecoverNx(); });
     CutOff("invalidate all", [&] { vlm_zap_all_fast(m.mmu()); });
 
+    vlm_mmu_set_nx(m.mmu(), VLM_NX_OFF);
+    m.reclaim_wanted = false;
     Measure("populate again", [&] { return Populate(); });
     const u64 before = m.tables_live();
     Measure("dirty log on", [&] {
@@ -39,7 +49,8 @@ class Guest {
       m.SetSlot(kDenseB, o_.dense_bytes / 2, o_.dense_bytes / 2, 0);
       return 1;
     });
-    CutOff("delete a slot", [&] { m.SetSlot(kDenseA, 0, 0, 0); });
+    CutOff("delete a slot alone", [&] { m.SetSlot(kDenseA, 0, 0, 0, VLM_SLOT_ZAP_OWN); });
+    CutOff("delete a slot", [&] { m.SetSlot(kDenseB, 0, 0, 0); });
     life_.tables_peak = m.tables_peak();
     return std::move(life_);
   }
@@ -69,8 +80,8 @@ class Guest {
       run();
       return 1;
     });
-    if (life_.costs.back().holds.visited > 16 || !m.reclaim_wanted)
-      shim_violation("SCALE", "a cut-off looked at entries");
+    if (life_.costs.back().holds.visited > kCutOffMost || !m.reclaim_wanted)
+      shim_violation("SCALE", "the cost of a cut-off grows");
     m.reclaim_wanted = false;
     const std::string rest = std::string(what) + ": reclaim";
     Measure(rest.c_str(), [&] {
@@ -96,6 +107,23 @@ class Guest {
     u64 n = 0;
     for (u64 gpa = 0; gpa < o_.bytes; gpa += kMib2) m.Touch(n++ % m.vcpus(), gpa, VLM_ACCESS_WRITE);
     return n;
+  }
+
+  // Under the NX mitigation a page of code splits the huge page it is in.
+  u64 Execute() {
+    const u64 step = o_.bytes / kExecuted / kMib2 * kMib2;
+    for (u64 i = 0; i < kExecuted; i++) m.Touch(i % m.vcpus(), i * step, VLM_ACCESS_EXEC);
+    return kExecuted;
+  }
+
+  // All that there are, in place; the number of huge pages that are back.
+  u64 RecoverNx() {
+    u64 quota = vlm_mmu_nx_quota(m.mmu(), 1);
+    const u64 all = quota;
+    while (quota) quota = vlm_mmu_recover_nx(m.mmu(), quota);
+    if (all != kExecuted || vlm_mmu_nx_quota(m.mmu(), 1))
+      shim_violation("SCALE", "huge pages were not recovered");
+    return all;
   }
 
   void LogDense(uint32_t flags) {
