@@ -160,6 +160,26 @@ CASE(SignalPendingBeforeRun) {
   CHECK_OK(pthread_sigmask(SIG_SETMASK, &old, nullptr));
 }
 
+// KVM_RUN unblocks the signal, so the kernel might think that it kills the process.
+CASE(SignalWithoutHandlerEndsRunOnly) {
+  Machine m(spin, Mode::kLong64);
+  signal(SIGUSR1, SIG_DFL);
+  sigset_t set, old;
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR1);
+  CHECK_OK(pthread_sigmask(SIG_BLOCK, &set, &old));
+  SignalMask mask{};
+  mask.len = 8;
+  CHECK_OK(kvm::Ioctl(m.vcpu().fd(), KVM_SET_SIGNAL_MASK, &mask));
+  {
+    Sender sender(SIGUSR1);
+    CHECK_EQ(EINTR, m.vcpu().Run());
+  }
+  const timespec none{};
+  CHECK_EQ(SIGUSR1, sigtimedwait(&set, nullptr, &none));
+  CHECK_OK(pthread_sigmask(SIG_SETMASK, &old, nullptr));
+}
+
 CASE(SignalMaskErrors) {
   Machine m(spin, Mode::kLong64);
   SignalMask mask{};

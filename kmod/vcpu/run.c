@@ -214,11 +214,14 @@ static int run_prepared(struct vlm_vcpu *vcpu)
 
 int vlm_vcpu_run(struct vlm_vcpu *vcpu)
 {
-	sigset_t saved;
 	int ret;
 
+	/*
+	 * The kernel must know which signals are blocked as soon as the call returns: one
+	 * without a handler would otherwise kill the process at once.
+	 */
 	if (vcpu->sigmask_set)
-		sigprocmask(SIG_SETMASK, &vcpu->sigmask, &saved);
+		sigprocmask(SIG_SETMASK, &vcpu->sigmask, &current->real_blocked);
 	vlm_fpu_load(vcpu);
 	vcpu->run->flags = 0;
 
@@ -232,8 +235,10 @@ int vlm_vcpu_run(struct vlm_vcpu *vcpu)
 	}
 	leave(vcpu);
 	vlm_fpu_put(vcpu);
-	if (vcpu->sigmask_set)
-		sigprocmask(SIG_SETMASK, &saved, NULL);
+	if (vcpu->sigmask_set) {
+		sigprocmask(SIG_SETMASK, &current->real_blocked, NULL);
+		sigemptyset(&current->real_blocked);
+	}
 	/*
 	 * The kernel restarts the call only with this flag set, and putting the caller's
 	 * signal mask back clears it.
