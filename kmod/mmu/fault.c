@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Resolve EPT violations and misconfigurations. */
+#include "fault_fast.h"
 #include "generation.h"
 #include "mmu.h"
 #include "notifier.h"
@@ -237,9 +238,12 @@ static enum vlm_fault_result fault_memory(struct fault *f)
 		res = map(&op, f);
 	}
 	vlm_tdp_end(&op);
-	/* Now, not when the entry goes away: a defunct table owes the host nothing. */
+	/*
+	 * Now, not when the entry goes away: a defunct table owes the host nothing. And not when
+	 * it is made writable later, which needs no host page: HOST_W is the promise.
+	 */
 	vlm_platform_host_put(&f->host,
-			      res == VLM_FAULT_FIXED && (f->flags & VLM_LEAF_WRITABLE));
+			      res == VLM_FAULT_FIXED && (f->flags & VLM_LEAF_HOST_W));
 	return res;
 }
 
@@ -268,6 +272,7 @@ static enum vlm_fault_result resolve(struct vlm_mmu_vcpu *mv, u64 gpa, u32 acces
 {
 	struct vlm_mmu *mmu = mv->mmu;
 	struct fault f = { .mv = mv, .gfn = gpa >> PAGE_SHIFT, .access = access };
+	enum vlm_fault_result res;
 	struct vlm_memslots *slots;
 
 	if (READ_ONCE(mmu->dead))
@@ -277,17 +282,19 @@ static enum vlm_fault_result resolve(struct vlm_mmu_vcpu *mv, u64 gpa, u32 acces
 		return VLM_FAULT_RETRY;
 	if (f.gfn >= vlm_level_pages(mv->root->role.level + 1))
 		return VLM_FAULT_EMULATE;
-	if (vlm_page_cache_fill(mmu, &mv->cache, (u32)mv->root->role.level - 1))
-		return fault_failed(mv, -ENOMEM);
 
 	slots = vlm_memslots_get(mmu, mv->as_id);
 	f.slot = vlm_memslot_find(slots, f.gfn);
+	if (f.slot && (f.slot->flags & VLM_MEMSLOT_INVALID))
+		return VLM_FAULT_RETRY;
+	if (f.slot && (access & VLM_ACCESS_WRITE) && (f.slot->flags & VLM_MEMSLOT_READONLY))
+		return VLM_FAULT_EMULATE;
+	if (f.slot && vlm_fault_try_fast(mv, f.slot, f.gfn, access, &res))
+		return res;
+	if (vlm_page_cache_fill(mmu, &mv->cache, (u32)mv->root->role.level - 1))
+		return fault_failed(mv, -ENOMEM);
 	if (!f.slot)
 		return map_mmio(mv, f.gfn, READ_ONCE(slots->generation));
-	if (f.slot->flags & VLM_MEMSLOT_INVALID)
-		return VLM_FAULT_RETRY;
-	if ((access & VLM_ACCESS_WRITE) && (f.slot->flags & VLM_MEMSLOT_READONLY))
-		return VLM_FAULT_EMULATE;
 	f.hva = vlm_memslot_hva_of(f.slot, f.gfn);
 	return fault_memory(&f);
 }

@@ -2,6 +2,7 @@
 /* Host invalidations and aging. The protocol stands in notifier.h. */
 #include "mmu.h"
 #include "notifier.h"
+#include "spte.h"
 #include "shadow.h"
 #include "tdp.h"
 
@@ -163,31 +164,42 @@ void vlm_notifier_end(struct vlm_mmu *mmu, unsigned long start, unsigned long en
 	clear_active(mmu);
 }
 
+static bool age_part(struct vlm_mmu *mmu, unsigned int as_id, const struct hva_part *part,
+		     enum vlm_age what)
+{
+	struct vlm_mmu_page *root;
+	bool young = false;
+
+	/*
+	 * No reference, which takes the lock: what is looked at in RCU is not freed in RCU, and
+	 * to age a table that is being taken apart changes nothing that matters.
+	 */
+	list_for_each_entry_rcu(root, &mmu->roots, link) {
+		if (root->role.as_id == as_id && !READ_ONCE(root->invalid))
+			young |= vlm_tdp_age(root, part->start, part->end, what);
+	}
+	return young;
+}
+
 static bool age_range(struct vlm_mmu *mmu, unsigned long start, unsigned long end,
 		      enum vlm_age what)
 {
-	struct vlm_tdp_op op;
 	unsigned int as_id;
 	bool young = false;
 
-	if (!meets_slot(mmu, start, end))
-		return false;
-
-	vlm_tdp_begin(&op, mmu, VLM_LOCK_SHARED, VLM_NEVER_YIELD);
+	rcu_read_lock();
 	for (as_id = 0; as_id < VLM_AS_NUM; as_id++) {
 		const struct vlm_memslots *slots = vlm_memslots_get(mmu, as_id);
 		u32 i = vlm_memslot_first_hva(slots, start);
-		struct vlm_mmu_page *root;
 		struct hva_part part;
 
-		while (next_part(slots, &i, start, end, &part)) {
-			vlm_for_each_root(mmu, root, VLM_ROOTS_VALID) {
-				if (root->role.as_id == as_id)
-					young |= vlm_tdp_age(&op, root, part.start, part.end, what);
-			}
-		}
+		while (next_part(slots, &i, start, end, &part))
+			young |= age_part(mmu, as_id, &part, what);
 	}
-	vlm_tdp_end(&op);
+	rcu_read_unlock();
+	/* Permissions were taken to see the next access. */
+	if (young && what == VLM_AGE_CLEAR && !vlm_spte_ept.accessed)
+		vlm_flush_now(mmu);
 	return young;
 }
 

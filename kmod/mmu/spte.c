@@ -128,6 +128,20 @@ u64 vlm_spte_make_old(const struct spte_format *fmt, u64 leaf)
 	return leaf & ~(fmt->r | fmt->w | fmt->x);
 }
 
+u64 vlm_spte_make_repaired(const struct spte_format *fmt, u64 leaf, u32 access)
+{
+	const u64 may_write = VLM_SPTE_HOST_W | VLM_SPTE_MMU_W;
+
+	if (leaf & VLM_SPTE_SAVED_R)
+		leaf |= fmt->r;
+	if (leaf & VLM_SPTE_SAVED_X)
+		leaf |= fmt->x;
+	leaf &= ~(VLM_SPTE_SAVED_R | VLM_SPTE_SAVED_X);
+	if ((access & VLM_ACCESS_WRITE) && (leaf & may_write) == may_write)
+		leaf |= fmt->w | fmt->dirty;
+	return leaf | fmt->accessed;
+}
+
 bool vlm_spte_allows(const struct spte_format *fmt, u64 leaf, u32 access)
 {
 	u64 need = 0;

@@ -187,6 +187,12 @@ static inline u64 vlm_spte_make_wrprot(const struct spte_format *fmt, u64 leaf)
 /* @leaf as not used since now. */
 u64 vlm_spte_make_old(const struct spte_format *fmt, u64 leaf);
 
+/*
+ * @leaf with what aging took from it, and with write permission if @access needs that and
+ * nothing but dirty logging can have taken it.
+ */
+u64 vlm_spte_make_repaired(const struct spte_format *fmt, u64 leaf, u32 access);
+
 /* True if @leaf permits @access (VLM_ACCESS_* bits of mmu.h) right now. */
 bool vlm_spte_allows(const struct spte_format *fmt, u64 leaf, u32 access);
 

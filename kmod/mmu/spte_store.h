@@ -19,6 +19,7 @@ enum vlm_store_kind {
 	VLM_STORE_SHARED,	/* compare-exchange */
 	VLM_STORE_COLLAPSE,	/* compare-exchange of a table and a leaf that translate alike */
 	VLM_STORE_OWNED,	/* by the thread that froze the entry */
+	VLM_STORE_LOCKLESS,	/* compare-exchange in RCU, without the mmu lock */
 	VLM_STORE_DETACHED,	/* in a table that was unlinked */
 };
 
@@ -62,6 +63,18 @@ static inline bool vlm_spte_try_collapse(u64 *sptep, u64 *old, u64 val)
 	if (done)
 		vlm_spte_observe(sptep, *old, val, VLM_STORE_COLLAPSE);
 	return done;
+}
+
+/*
+ * The same in RCU alone. @val maps what *@old maps; flags and permissions may differ. The
+ * table may be unlinked meanwhile: then its entries are frozen, and this fails.
+ */
+static inline bool vlm_spte_try_cmpxchg_lockless(u64 *sptep, u64 *old, u64 val)
+{
+	if (!try_cmpxchg64(sptep, old, val))
+		return false;
+	vlm_spte_observe(sptep, *old, val, VLM_STORE_LOCKLESS);
+	return true;
 }
 
 /* Lock held for write. Return the value replaced, with the flags that hardware set. */

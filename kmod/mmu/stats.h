@@ -118,6 +118,7 @@ enum vlm_pf_stat {
 	VLM_PF_TAKEN,		/* EPT violations handed to vlm_mmu_fault() */
 	VLM_PF_FIXED,
 	VLM_PF_SPURIOUS,
+	VLM_PF_FAST,		/* of these two, without the mmu lock */
 	VLM_PF_RETRIED,
 	VLM_PF_EMULATED,	/* no memory there, or not for writing */
 	VLM_PF_MMIO_CREATED,		/* mmio entries installed ... */

@@ -304,18 +304,27 @@ void vlm_tdp_move_table(struct vlm_tdp_op *op, u64 *sptep, u64 *to)
 	vlm_spte_xchg_exclusive(to, spte);
 }
 
-u64 vlm_tdp_lookup(struct vlm_mmu_page *root, u64 gfn, int *level)
+u64 *vlm_tdp_find(struct vlm_mmu_page *root, u64 gfn, u64 *spte, int *level)
 {
 	u64 *table = root->table;
 	int l = root->role.level;
 
 	for (;; l--) {
-		u64 spte = vlm_spte_read(table + vlm_level_index(gfn, l));
+		u64 *sptep = table + vlm_level_index(gfn, l);
 
-		if (!vlm_spte_is_nonleaf(spte, l)) {
+		*spte = vlm_spte_read(sptep);
+		if (!vlm_spte_is_nonleaf(*spte, l)) {
 			*level = l;
-			return spte;
+			return sptep;
 		}
-		table = vlm_platform_table_va(vlm_spte_pa(spte));
+		table = vlm_platform_table_va(vlm_spte_pa(*spte));
 	}
+}
+
+u64 vlm_tdp_lookup(struct vlm_mmu_page *root, u64 gfn, int *level)
+{
+	u64 spte;
+
+	vlm_tdp_find(root, gfn, &spte, level);
+	return spte;
 }

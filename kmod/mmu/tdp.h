@@ -92,7 +92,9 @@ bool vlm_tdp_collapse_entry(struct vlm_tdp_op *op, u64 *sptep, u64 old, u64 val,
  * Exclusive. The op owes a flush then.
  */
 void vlm_tdp_move_table(struct vlm_tdp_op *op, u64 *sptep, u64 *to);
-/* The entry at the lowest level that exists for @gfn. RCU, or the lock. */
+/* Where the entry at the lowest level that exists for @gfn stands, and what. RCU, or the lock. */
+u64 *vlm_tdp_find(struct vlm_mmu_page *root, u64 gfn, u64 *spte, int *level);
+/* Just what. */
 u64 vlm_tdp_lookup(struct vlm_mmu_page *root, u64 gfn, int *level);
 
 /*
@@ -128,8 +130,11 @@ enum vlm_age {
 	VLM_AGE_CLEAR,		/* and forget it */
 };
 
-/* True if a leaf in [start, end) was accessed. Shared. */
-bool vlm_tdp_age(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 start, u64 end,
-		 enum vlm_age what);
+/*
+ * True if a leaf in [start, end) was accessed. RCU alone, without the mmu lock and without a
+ * reference to @root. Where the hardware has no accessed flags the caller owes a flush after
+ * VLM_AGE_CLEAR found something.
+ */
+bool vlm_tdp_age(struct vlm_mmu_page *root, u64 start, u64 end, enum vlm_age what);
 
 #endif

@@ -91,34 +91,27 @@ int vlm_tdp_split_range(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 st
 }
 
 /* Clear the accessed mark of one leaf. */
-static void age_entry(struct vlm_tdp_op *op, u64 *sptep, u64 old, int level)
+static void age_entry(u64 *sptep, u64 old, int level)
 {
 	while (vlm_spte_is_leaf(old, level) && vlm_spte_is_accessed(&vlm_spte_ept, old)) {
-		if (vlm_tdp_set(op, sptep, old, vlm_spte_make_old(&vlm_spte_ept, old), level)) {
-			/* Permissions were taken to see the next access. */
-			if (!vlm_spte_ept.accessed)
-				op->flush.needed = true;
+		if (vlm_spte_try_cmpxchg_lockless(sptep, &old, vlm_spte_make_old(&vlm_spte_ept, old)))
 			return;
-		}
-		old = vlm_spte_read(sptep);
 	}
 }
 
-bool vlm_tdp_age(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 start, u64 end,
-		 enum vlm_age what)
+bool vlm_tdp_age(struct vlm_mmu_page *root, u64 start, u64 end, enum vlm_age what)
 {
 	struct vlm_tdp_iter iter;
 	bool young = false;
 
 	vlm_tdp_for_each(iter, root, start, end, VLM_LEVEL_4K) {
-		op->visited++;
 		if (!vlm_spte_is_leaf(iter.old, iter.level) ||
 		    !vlm_spte_is_accessed(&vlm_spte_ept, iter.old))
 			continue;
 		young = true;
 		if (what == VLM_AGE_TEST)
 			break;
-		age_entry(op, iter.sptep, iter.old, iter.level);
+		age_entry(iter.sptep, iter.old, iter.level);
 	}
 	return young;
 }

@@ -171,6 +171,14 @@ void CheckShadowStore(const Store& s, vlm_store_kind kind) {
     Bad("G3", s, "a present entry changes its frame");
 }
 
+// All that may happen to an entry without the mmu lock: rights and flags of a leaf.
+void CheckLockless(const Store& s) {
+  constexpr u64 kMay = kR | kW | kX | u64{1} << 8 | u64{1} << 9 | u64{3} << 54;
+  shim_rcu_assert_read();
+  if (!Leaf(s.old, s.level) || ((s.old ^ s.val) & ~kMay))
+    Bad("LOCK", s, "more than rights and flags changes without the mmu lock");
+}
+
 bool HoldsMmuLock(shim_held mode) {
   return shim_is_held(&FakeMachine::Current()->mmu()->lock, mode);
 }
@@ -186,7 +194,8 @@ extern "C" void vlm_spte_observe(u64* sptep, u64 old, u64 val, vlm_store_kind ki
   auto* page = static_cast<vlm_mmu_page*>(info.owner.load());
   const Store s{sptep, old, val, page->role.level, page};
 
-  if (!HoldsMmuLock(SHIM_HELD_ANY)) Bad("LOCK", s, "store without the mmu lock");
+  if (kind != VLM_STORE_LOCKLESS && !HoldsMmuLock(SHIM_HELD_ANY))
+    Bad("LOCK", s, "store without the mmu lock");
   if (page->role.shadow) {
     if (!HoldsMmuLock(SHIM_HELD_WRITE)) Bad("LOCK", s, "shadow store with a shared lock");
     CheckShadowStore(s, kind);
@@ -209,6 +218,9 @@ extern "C" void vlm_spte_observe(u64* sptep, u64 old, u64 val, vlm_store_kind ki
     case VLM_STORE_SHARED:
     case VLM_STORE_OWNED:
       CheckTransition(s, kind);
+      break;
+    case VLM_STORE_LOCKLESS:
+      CheckLockless(s);
       break;
     case VLM_STORE_DETACHED:
       if (!info.unlinked) Bad("G3", s, "a linked table is taken apart");

@@ -70,12 +70,36 @@ MUTANTS = {
           "		return false;\n", "	op->visited += VLM_TABLE_ENTRIES;\n")],
         "DirtyTest.StartOnHugePagesSplitsAndProtects", "VIOLATION G3"),
     "unlocked_store": Mutant(
-        "a leaf is aged without the mmu lock",
-        [("tdp_range.c", "		if (vlm_tdp_set(op, sptep, old, vlm_spte_make_old(&vlm_spte_ept, old), level)) {\n",
-          "		read_unlock(&op->mmu->lock);\n"
-          "		bool ok = vlm_spte_try_cmpxchg(sptep, &old, vlm_spte_make_old(&vlm_spte_ept, old));\n"
-          "		read_lock(&op->mmu->lock);\n		if (ok) {\n")],
+        "a leaf is aged without the mmu lock by the exchange that is meant for lock holders",
+        [("tdp_range.c", "vlm_spte_try_cmpxchg_lockless(sptep", "vlm_spte_try_cmpxchg(sptep")],
         "DirtyTest.AgingSeesAccessesAndForgetsThem", "VIOLATION LOCK"),
+    "aging_without_flush": Mutant(
+        "permissions that aging took stay in the TLBs",
+        [("notifier.c", "	if (young && what == VLM_AGE_CLEAR && !vlm_spte_ept.accessed)\n		vlm_flush_now(mmu);\n", "")],
+        "NoAdFastFaultTest.AgedPageIsRestored", "Expected"),
+    "fast_ignores_host": Mutant(
+        "a fault without the mmu lock makes a page writable that the host protects",
+        [("spte.c", "(access & VLM_ACCESS_WRITE) && (leaf & may_write) == may_write", "(access & VLM_ACCESS_WRITE) && may_write")],
+        "FastFaultTest.PageThatTheHostProtectsIsLeftToTheHost", "VIOLATION BITS"),
+    "fast_takes_huge": Mutant(
+        "a fault without the mmu lock makes a huge page of a logged slot writable",
+        [("fault_fast.c", "return level == VLM_LEVEL_4K || !(slot->flags & VLM_MEMSLOT_LOG_DIRTY);", "return true;")],
+        "FastFaultTest.HugePageOfALoggedSlotIsSplitFirst", "Expected"),
+    "fast_on_invalid_slot": Mutant(
+        "a slot that is going is served without the mmu lock",
+        [("fault.c", "	if (f.slot && (f.slot->flags & VLM_MEMSLOT_INVALID))\n		return VLM_FAULT_RETRY;\n", "")],
+        "ThreeSlotsTest.FaultInTheMiddleInstallsNothing", "Expected equality"),
+    "fast_owes_the_host": Mutant(
+        "a page is marked dirty for the host only if it is writable when it is mapped",
+        [("fault.c", "res == VLM_FAULT_FIXED && (f->flags & VLM_LEAF_HOST_W)", "res == VLM_FAULT_FIXED && (f->flags & VLM_LEAF_WRITABLE)")],
+        "FastFaultTest.HostLearnsOfWritesToCome", "Value of"),
+    "fast_marks_first": Mutant(
+        "a fault without the mmu lock marks the page dirty before it makes it writable",
+        [("fault_fast.c", "		done = vlm_spte_try_cmpxchg_lockless(sptep, &old, val);\n",
+          "		if (access & VLM_ACCESS_WRITE)\n			vlm_memslot_mark_dirty(mv->mmu, slot, gfn);\n		cpu_relax();\n"
+          "		done = vlm_spte_try_cmpxchg_lockless(sptep, &old, val);\n"),
+         ("fault_fast.c", "		if (access & VLM_ACCESS_WRITE)\n			vlm_memslot_mark_dirty(mv->mmu, slot, gfn);\n		*res", "		*res")],
+        "FastRace.WriteAndHarvest", "lost"),
     "free_before_grace_period": Mutant(
         "an unlinked table is freed at once",
         [("page.c", "call_rcu(&sp->rcu, page_rcu);", "page_rcu(&sp->rcu);")],
