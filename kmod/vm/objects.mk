@@ -11,4 +11,5 @@ vellum-y += vm/memory.o
 vellum-y += vm/notifier.o
 vellum-y += vm/platform.o
 vellum-y += vm/reclaimer.o
+vellum-y += vm/nx.o
 vellum-y += vm/host_page.o

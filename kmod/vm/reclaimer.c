@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The thread that gives back the tables of cut-off roots, one per machine that ever
- * needed it. It runs in the cgroups, on the CPUs and at the priority of the task whose
+ * The thread that gives back the tables of cut-off roots and recovers huge pages from the
+ * NX mitigation, one per machine that ever needed it. It runs in the cgroups, on the CPUs and at the priority of the task whose
  * ioctl started it, so that the work is paid for by the machine's owner.
  */
 #include <linux/cgroup.h>
@@ -14,6 +14,7 @@
 static int reclaimer_main(void *data)
 {
 	struct vlm_vm *vm = data;
+	long left;
 
 	for (;;) {
 		set_current_state(TASK_INTERRUPTIBLE);
@@ -26,7 +27,13 @@ static int reclaimer_main(void *data)
 		}
 		if (kthread_should_stop())
 			break;
-		schedule();
+		left = vlm_nx_due(vm);
+		if (left) {
+			schedule_timeout(left);
+			continue;
+		}
+		__set_current_state(TASK_RUNNING);
+		vlm_nx_recover(vm);
 	}
 	__set_current_state(TASK_RUNNING);
 	return 0;

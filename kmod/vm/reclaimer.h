@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The thread that gives back defunct page tables. */
+/* The thread that gives back defunct page tables, and recovers huge pages. */
 #ifndef VLM_VM_RECLAIMER_H
 #define VLM_VM_RECLAIMER_H
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Settings of a machine that user space makes by an ioctl of their own. */
 
+#include <linux/capability.h>
 #include <linux/kernel.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
@@ -146,6 +147,11 @@ int vlm_vm_enable_cap(struct vlm_vm *vm, const struct kvm_enable_cap *cap)
 		vm->exception_payload = cap->args[0];
 		mutex_unlock(&vm->lock);
 		return 0;
+	case KVM_CAP_VM_DISABLE_NX_HUGE_PAGES:
+		/* The privilege comes first, as KVM has it. */
+		if (capable(CAP_SYS_BOOT) && cap->args[0])
+			return -EINVAL;
+		return vlm_nx_opt_out(vm);
 	default:
 		return -EINVAL;
 	}

@@ -4,17 +4,17 @@
 #include <linux/err.h>
 #include <linux/ktime.h>
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/printk.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
-#include <linux/spinlock.h>
 
 #include "counters.h"
 #include "ioeventfd.h"
 #include "memory.h"
 #include "vm.h"
 
-static DEFINE_SPINLOCK(vm_list_lock);
+static DEFINE_MUTEX(vm_list_lock);
 static LIST_HEAD(vm_list);
 
 static const struct vlm_vcpu_ops *vcpu_ops;
@@ -37,17 +37,29 @@ unsigned int vlm_vm_count(void)
 
 static void list_vm(struct vlm_vm *vm)
 {
-	spin_lock(&vm_list_lock);
+	mutex_lock(&vm_list_lock);
 	list_add_tail(&vm->link, &vm_list);
-	spin_unlock(&vm_list_lock);
+	/* Under the lock: no change of the parameter is missed. */
+	vlm_nx_apply(vm);
+	mutex_unlock(&vm_list_lock);
 	vlm_count(VLM_COUNT_VMS, 1);
 }
 
 static void unlist_vm(struct vlm_vm *vm)
 {
-	spin_lock(&vm_list_lock);
+	mutex_lock(&vm_list_lock);
 	list_del(&vm->link);
-	spin_unlock(&vm_list_lock);
+	mutex_unlock(&vm_list_lock);
+}
+
+void vlm_vm_for_each(void (*fn)(struct vlm_vm *vm))
+{
+	struct vlm_vm *vm;
+
+	mutex_lock(&vm_list_lock);
+	list_for_each_entry(vm, &vm_list, link)
+		fn(vm);
+	mutex_unlock(&vm_list_lock);
 }
 
 struct vlm_vm *vlm_vm_create(unsigned long type)

@@ -14,6 +14,7 @@
 #include "../mmu/mmu.h"
 #include "../vcpu/request.h"
 #include "iobus.h"
+#include "nx.h"
 #include "reclaimer.h"
 
 /* Newer than the headers of 6.1. */
@@ -48,7 +49,8 @@ struct dentry;
  * @dead:	a  an invariant broke; every further ioctl answers -EIO
  * @mmu:	the MMU, with its own locks
  * @notifier:	c  registered on @mm while @users > 0
- * @reclaimer:	s  gives back defunct tables
+ * @reclaimer:	s  gives back defunct tables, recovers huge pages
+ * @nx:		s  the NX huge page mitigation, see there
  * @irqchip:	l  in-kernel PIC, IOAPIC and routing, or NULL; read with smp_load_acquire
  * @split_irqchip: l  local APICs in the kernel, the rest in user space
  * @pio:	S  port bus
@@ -79,6 +81,7 @@ struct vlm_vm {
 	struct vlm_mmu mmu;
 	struct mmu_notifier notifier;
 	struct vlm_reclaimer reclaimer;
+	struct vlm_nx nx;
 	struct vlm_irqchip *irqchip;
 	bool split_irqchip;
 	struct vlm_iobus pio;
@@ -188,5 +191,7 @@ void vlm_vm_set_irqchip_ops(const struct vlm_irqchip_ops *ops);
 
 /* Number of live VMs, for debugfs and for unload checks. */
 unsigned int vlm_vm_count(void);
+/* Call @fn for each of them. Sleeps; @fn may take the locks of a machine. */
+void vlm_vm_for_each(void (*fn)(struct vlm_vm *vm));
 
 #endif

@@ -10,7 +10,6 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/cpu.h>
 #include <linux/kernel.h>
 #include <linux/kobject.h>
 #include <linux/module.h>
@@ -191,19 +190,6 @@ static int read_basic(void)
 	return 0;
 }
 
-/*
- * On these CPUs an instruction fetch may hit two sizes of one page and end in a machine
- * check that stops the host; the guest changes its page tables as it likes. Nothing but
- * 4 KiB pages is safe, as long as mmu/ cannot map huge ones without execution.
- */
-static bool huge_pages_are_safe(void)
-{
-	if (!boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) || cpu_mitigations_off())
-		return true;
-	pr_info("iTLB multihit: guests are mapped by 4 KiB pages (mitigations=off lifts that)\n");
-	return false;
-}
-
 static int read_ept_vpid(void)
 {
 	struct vlm_vmx_caps *caps = &vlm_vmx_caps;
@@ -215,10 +201,8 @@ static int read_ept_vpid(void)
 		return missing("4-level EPT with write-back tables");
 	caps->ept_exec_only = cap & VMX_EPT_EXECUTE_ONLY_BIT;
 	caps->ept_5level = cap & VMX_EPT_PAGE_WALK_5_BIT;
-	if (huge_pages_are_safe()) {
-		caps->ept_2m = cap & VMX_EPT_2MB_PAGE_BIT;
-		caps->ept_1g = cap & VMX_EPT_1GB_PAGE_BIT;
-	}
+	caps->ept_2m = cap & VMX_EPT_2MB_PAGE_BIT;
+	caps->ept_1g = cap & VMX_EPT_1GB_PAGE_BIT;
 	caps->ept_ad = cap & VMX_EPT_AD_BIT;
 	if (cap & VMX_EPT_INVEPT_BIT) {
 		caps->invept_single = cap & VMX_EPT_EXTENT_CONTEXT_BIT;
