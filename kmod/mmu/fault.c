@@ -8,6 +8,7 @@
 #include "spte.h"
 #include "spte_store.h"
 #include "tdp.h"
+#include "trace.h"
 
 /* One fault on its way. */
 struct fault {
@@ -304,6 +305,7 @@ enum vlm_fault_result vlm_mmu_fault(struct vlm_mmu_vcpu *mv, u64 gpa, u32 access
 	enum vlm_fault_result res = resolve(mv, gpa, access);
 
 	count_result(mv, res);
+	vlm_trace_fault(mv, gpa, access, res);
 	return res;
 }
 

@@ -8,6 +8,7 @@
 #include "rmap.h"
 #include "spte.h"
 #include "state.h"
+#include "trace.h"
 #include "zap.h"
 
 struct vlm_memslots *vlm_memslots_get(struct vlm_mmu *mmu, unsigned int as_id)
@@ -226,6 +227,7 @@ static void publish(struct vlm_mmu *mmu, unsigned int as_id, struct vlm_memslot 
 		vlm_zap_all_fast(mmu);
 	}
 	WRITE_ONCE(idle->generation, gen);
+	vlm_trace_slot_update(mmu, old, fresh, gen);
 
 	/* The former set is nobody's now. */
 	if (later)

@@ -5,6 +5,7 @@
 #include "page.h"
 #include "root.h"
 #include "spte.h"
+#include "trace.h"
 
 /* SDM "Extended-Page-Table Pointer (EPTP)". */
 #define EPTP_WRITE_BACK		6ull
@@ -44,6 +45,7 @@ void vlm_mmu_destroy(struct vlm_mmu *mmu)
 int vlm_mmu_vcpu_init(struct vlm_mmu_vcpu *mv, struct vlm_mmu *mmu)
 {
 	mv->mmu = mmu;
+	mv->id = 0;
 	mv->root = NULL;
 	mv->cache.nr = 0;
 	mv->as_id = 0;
@@ -60,8 +62,10 @@ void vlm_mmu_vcpu_destroy(struct vlm_mmu_vcpu *mv)
 
 void vlm_mmu_unload(struct vlm_mmu_vcpu *mv)
 {
-	if (mv->root)
+	if (mv->root) {
+		vlm_trace_root(mv->mmu, mv->root, VLM_ROOT_PUT, refcount_read(&mv->root->refs) - 1);
 		vlm_root_put(mv->mmu, mv->root);
+	}
 	mv->root = NULL;
 }
 

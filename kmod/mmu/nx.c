@@ -3,6 +3,7 @@
 #include "collapse.h"
 #include "mmu.h"
 #include "nx.h"
+#include "trace.h"
 #include "spte_store.h"
 
 /* Tables that one call of vlm_mmu_recover_nx() looks at. */
@@ -90,6 +91,7 @@ static void recover_page(struct vlm_tdp_op *op, struct vlm_mmu_page *sp)
 		fallthrough;
 	case VLM_COLLAPSE_DONE:
 		vlm_stat_add(&op->mmu->stats, VLM_STAT_NX_RECOVERIES, 1);
+		vlm_trace_nx_recovery(op->mmu, sp);
 		break;
 	case VLM_COLLAPSE_LATER:
 		vlm_nx_add(op->mmu, sp);

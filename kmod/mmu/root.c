@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Life of roots. The protocol stands in root.h. */
 #include "root.h"
+#include "trace.h"
 
 static bool root_tryget(struct vlm_mmu_page *root)
 {
@@ -67,7 +68,11 @@ struct vlm_mmu_page *vlm_root_get(struct vlm_mmu *mmu, union vlm_role role,
 	spin_unlock(&mmu->pages_lock);
 	if (root != made)
 		vlm_page_cache_push(mmu, cache, made);
+	else
+		vlm_trace_root(mmu, root, VLM_ROOT_CREATED, 2);
 out:
+	if (root)
+		vlm_trace_root(mmu, root, VLM_ROOT_TAKEN, refcount_read(&root->refs));
 	read_unlock(&mmu->lock);
 	return root;
 }
@@ -85,6 +90,7 @@ void vlm_root_put(struct vlm_mmu *mmu, struct vlm_mmu_page *root)
 	list_del_rcu(&root->link);
 	spin_unlock(&mmu->pages_lock);
 	vlm_stat_add(&mmu->stats, VLM_STAT_ROOTS, -1);
+	vlm_trace_root(mmu, root, VLM_ROOT_FREED, 0);
 	vlm_page_free_rcu(mmu, root);
 }
 
@@ -133,6 +139,7 @@ void vlm_root_invalidate_all(struct vlm_mmu *mmu)
 		root->scheduled = true;
 		vlm_stat_add(&mmu->stats, VLM_STAT_RECLAIM_BACKLOG, 1);
 		WRITE_ONCE(root->invalid, true);
+		vlm_trace_root(mmu, root, VLM_ROOT_INVALIDATED, refcount_read(&root->refs));
 	}
 	spin_unlock(&mmu->pages_lock);
 	vlm_platform_reload_all(mmu);
@@ -153,6 +160,7 @@ struct vlm_mmu_page *vlm_root_add_defunct(struct vlm_mmu *mmu, union vlm_role ro
 	spin_lock(&mmu->pages_lock);
 	root_add(mmu, root);
 	spin_unlock(&mmu->pages_lock);
+	vlm_trace_root(mmu, root, VLM_ROOT_CREATED, 1);
 	return root;
 }
 

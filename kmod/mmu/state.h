@@ -83,6 +83,7 @@ struct vlm_mmu {
 /**
  * struct vlm_mmu_vcpu - one vCPU's part; used by its own thread only
  * @mmu:	constant
+ * @id:		of the vCPU, for traces
  * @root:	the loaded root, one reference, or NULL
  * @cache:	tables for the next fault
  * @as_id:	address space of the accesses, 1 in system-management mode
@@ -91,6 +92,7 @@ struct vlm_mmu {
  */
 struct vlm_mmu_vcpu {
 	struct vlm_mmu *mmu;
+	u32 id;
 	struct vlm_mmu_page *root;
 	struct vlm_page_cache cache;
 	u8 as_id;

@@ -5,6 +5,7 @@
 #include "spte.h"
 #include "spte_store.h"
 #include "tdp.h"
+#include "trace.h"
 
 static void op_lock(struct vlm_tdp_op *op)
 {
@@ -171,6 +172,7 @@ static void detach(struct vlm_tdp_op *op, struct vlm_mmu_page *sp)
 			detach(op, vlm_page_of_spte(old));
 	}
 	vlm_stat_add(&op->mmu->stats, VLM_STAT_TABLES_ZAPPED, 1);
+	vlm_trace_page_zap(op->mmu, sp);
 	op->visited += VLM_TABLE_ENTRIES;
 	if (leaves)
 		count_leaves(op, level, -leaves);
@@ -253,10 +255,13 @@ static void prepare_table(struct vlm_mmu_page *root, struct vlm_mmu_page *sp, u6
 bool vlm_tdp_link(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 *sptep, u64 gfn, u64 old,
 		  int level, struct vlm_mmu_page *sp)
 {
+	u64 val = vlm_spte_make_nonleaf(&vlm_spte_ept, vlm_platform_table_pa(sp->table));
+
 	prepare_table(root, sp, sptep, gfn, level);
-	return vlm_tdp_set(op, sptep, old,
-			   vlm_spte_make_nonleaf(&vlm_spte_ept, vlm_platform_table_pa(sp->table)),
-			   level);
+	if (!vlm_tdp_set(op, sptep, old, val, level))
+		return false;
+	vlm_trace_page_create(op->mmu, sp);
+	return true;
 }
 
 bool vlm_tdp_split_entry(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 *sptep, u64 gfn,
@@ -276,6 +281,7 @@ bool vlm_tdp_split_entry(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 *
 	count_leaves(op, level, -1);
 	count_leaves(op, level - 1, VLM_TABLE_ENTRIES);
 	vlm_stat_add(&op->mmu->stats, VLM_STAT_SPLITS, 1);
+	vlm_trace_page_create(op->mmu, sp);
 	return true;
 }
 

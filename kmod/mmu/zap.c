@@ -3,6 +3,7 @@
 #include "mmu.h"
 #include "shadow.h"
 #include "tdp.h"
+#include "trace.h"
 #include "zap.h"
 
 /* Drop the MMU's own reference, which the caller claimed. */
@@ -53,6 +54,7 @@ void vlm_zap_all_fast(struct vlm_mmu *mmu)
 {
 	vlm_stat_add(&mmu->stats, VLM_STAT_ZAP_ALL_FAST, 1);
 	invalidate_all(mmu);
+	vlm_trace_zap_all_fast(mmu);
 	/* Leaves are found through their slot: none may be left when it goes. */
 	if (mmu->shadow)
 		vlm_shadow_zap_all_fast(mmu->shadow);
@@ -72,6 +74,7 @@ void vlm_mmu_set_nx(struct vlm_mmu *mmu, enum vlm_nx_mitigation what)
 	mmu->nx = nx;
 	vlm_root_invalidate_all(mmu);
 	vlm_tdp_end(&op);
+	vlm_trace_zap_all_fast(mmu);
 	vlm_zap_hand_over(mmu);
 }
 

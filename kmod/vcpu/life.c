@@ -196,6 +196,7 @@ static struct vlm_vcpu *allocate(struct vlm_vm *vm, u32 id)
 	err = vlm_mmu_vcpu_init(&vcpu->mmu, &vm->mmu);
 	if (err)
 		goto err_vmx;
+	vcpu->mmu.id = id;
 	vlm_vcpu_stat_blocks(vcpu, vcpu->head.stats);
 	return vcpu;
 

@@ -12,6 +12,8 @@
 #include "compat/compat.h"
 #include "compat/run_page.h"
 
+#include "trace.h"
+
 #include "private.h"
 
 /* Load the current root. A changed one has its own tag, but stale entries may carry it too. */
@@ -82,6 +84,8 @@ static bool enter_guest(struct vlm_vcpu *vcpu)
 	}
 	vlm_fpu_enter(vcpu);
 	vlm_dr_enter(vcpu);
+	if (trace_vlm_entry_enabled())
+		trace_vlm_entry(v->id, vlm_vmx_rip(&vcpu->vmx));
 	vlm_compat_guest_timing_enter();
 
 	vlm_vmx_enter(&vcpu->vmx, &vcpu->exit);
@@ -126,6 +130,9 @@ static int run_once(struct vlm_vcpu *vcpu)
 	}
 	vcpu->cpuid.frozen = true;
 	vlm_vcpu_count(vcpu, VLM_VCPU_EXITS);
+	if (trace_vlm_exit_enabled())
+		trace_vlm_exit(vcpu->head.id, vlm_vmx_rip(&vcpu->vmx), vcpu->exit.reason,
+			       vcpu->exit.qualification, vcpu->exit.gpa);
 	vlm_events_after_exit(vcpu);
 	step = vlm_handle_exit(vcpu);
 	if (step == VLM_RESUME && vlm_user_irq_wanted(vcpu) && vlm_user_irq_ready(vcpu)) {

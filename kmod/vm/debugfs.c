@@ -8,11 +8,11 @@
 #include <linux/seq_file.h>
 
 #include "counters.h"
+#include "ept_file.h"
 #include "requests.h"
 #include "vm.h"
 
 static struct dentry *root;
-static atomic_t next_folder = ATOMIC_INIT(0);
 
 atomic_long_t vlm_counters[VLM_NR_COUNTERS];
 
@@ -138,11 +138,11 @@ void vlm_vm_debugfs_add(struct vlm_vm *vm)
 {
 	char name[32];
 
-	snprintf(name, sizeof(name), "%d-%u", task_tgid_nr(current),
-		 (unsigned int)atomic_inc_return(&next_folder));
+	snprintf(name, sizeof(name), "%d-%u", task_tgid_nr(current), vm->serial);
 	vm->debugfs = debugfs_create_dir(name, root);
 	debugfs_create_file("stats", 0444, vm->debugfs, vm, &stats_fops);
 	debugfs_create_file("mmio_updates_left", 0600, vm->debugfs, vm, &updates_left_fops);
+	debugfs_create_file("ept", 0400, vm->debugfs, vm, &vlm_ept_fops);
 }
 
 void vlm_vm_debugfs_remove(struct vlm_vm *vm)

@@ -16,6 +16,7 @@
 
 static DEFINE_MUTEX(vm_list_lock);
 static LIST_HEAD(vm_list);
+static atomic_t last_serial = ATOMIC_INIT(0);
 
 static const struct vlm_vcpu_ops *vcpu_ops;
 static const struct vlm_irqchip_ops *irqchip_ops;
@@ -75,6 +76,7 @@ struct vlm_vm *vlm_vm_create(unsigned long type)
 		return ERR_PTR(-ENOMEM);
 
 	refcount_set(&vm->users, 1);
+	vm->serial = atomic_inc_return(&last_serial);
 	mutex_init(&vm->lock);
 	mutex_init(&vm->slots_lock);
 	xa_init(&vm->vcpus);

@@ -63,6 +63,7 @@ struct dentry;
  * @clock_offset: l  nanoseconds from CLOCK_BOOTTIME to the KVM_GET_CLOCK clock
  * @exception_payload: l  KVM_CAP_EXCEPTION_PAYLOAD enabled
  * @disabled_quirks: l  KVM_CAP_DISABLE_QUIRKS2 mask
+ * @serial:	c  number of this VM since the module was loaded, in names and traces
  * @debugfs:	c  this VM's folder, may be an error pointer
  * @link:	entry of the global VM list
  */
@@ -94,6 +95,7 @@ struct vlm_vm {
 	s64 clock_offset;
 	bool exception_payload;
 	u64 disabled_quirks;
+	u32 serial;
 	struct dentry *debugfs;
 	struct list_head link;
 };

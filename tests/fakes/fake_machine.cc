@@ -468,6 +468,26 @@ void vlm_platform_kill(vlm_mmu* mmu, const char* why) {
   if (!machine->expect_kill) shim_violation("KILL", why);
 }
 
+void vlm_trace_page_create(vlm_mmu* mmu, const vlm_mmu_page*) {
+  FakeMachine::Of(mmu)->traced.page_create++;
+}
+void vlm_trace_page_zap(vlm_mmu* mmu, const vlm_mmu_page*) {
+  FakeMachine::Of(mmu)->traced.page_zap++;
+}
+void vlm_trace_root(vlm_mmu* mmu, const vlm_mmu_page*, vlm_root_event event, unsigned int) {
+  FakeMachine::Of(mmu)->traced.root[event]++;
+}
+void vlm_trace_zap_all_fast(vlm_mmu* mmu) { FakeMachine::Of(mmu)->traced.zap_all_fast++; }
+void vlm_trace_fault(vlm_mmu_vcpu* mv, u64, u32, vlm_fault_result) {
+  FakeMachine::Of(mv->mmu)->traced.fault++;
+}
+void vlm_trace_nx_recovery(vlm_mmu* mmu, const vlm_mmu_page*) {
+  FakeMachine::Of(mmu)->traced.nx_recovery++;
+}
+void vlm_trace_slot_update(vlm_mmu* mmu, const vlm_memslot*, const vlm_memslot*, u64) {
+  FakeMachine::Of(mmu)->traced.slot_update++;
+}
+
 bool vlm_platform_break_wanted(vlm_mmu* mmu) { return FakeMachine::Of(mmu)->BreakWanted(); }
 void vlm_platform_resched(void) {
   shim_assert_may_sleep("resched");

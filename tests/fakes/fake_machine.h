@@ -178,6 +178,11 @@ class FakeMachine {
   // vCPUs that the machine does not know, such as those with shadow tables.
   std::function<void()> on_flush, on_reload, on_unlock;
   std::function<bool(u64 table_pa)> holds_table;
+  // What the MMU told about itself, by event.
+  struct Traced {
+    std::atomic<u64> page_create{0}, page_zap{0}, zap_all_fast{0}, fault{0}, nx_recovery{0};
+    std::atomic<u64> slot_update{0}, root[VLM_ROOT_FREED + 1]{};
+  } traced;
   // Called while the mmu lock is dropped in a yield.
   std::function<void()> on_resched;
   std::atomic<u64> flushes{0};

@@ -4,6 +4,7 @@
 #define TESTS_FAKES_KMOD_MMU_H_
 
 extern "C" {
+#include "mmu/dump.h"
 #include "mmu/generation.h"
 #include "mmu/guest_pt.h"
 #include "mmu/guest_walk.h"
@@ -20,6 +21,7 @@ extern "C" {
 #include "mmu/spte.h"
 #include "mmu/spte_store.h"
 #include "mmu/tdp.h"
+#include "mmu/trace.h"
 #include "mmu/zap.h"
 #include "shim.h"
 }

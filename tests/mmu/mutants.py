@@ -130,6 +130,14 @@ MUTANTS = {
         "entries of unlinked tables do not count against the budget: the zap never yields",
         [("tdp.c", "	op->visited += VLM_TABLE_ENTRIES;\n	if (leaves)", "	if (leaves)")],
         "ZapTest.HoldIsBoundedWhateverTheSize", "Expected: "),
+    "dump_joins_across_holes": Mutant(
+        "the dump takes frames with a hole between them for neighbours",
+        [("dump.c", "next->start != run->end || ", "")],
+        "DumpTest.WhatIsMappedAtRandomIsWhatTheOracleFinds", "Expected"),
+    "zap_is_not_traced": Mutant(
+        "tables go away and the traces do not say so",
+        [("tdp.c", "	vlm_trace_page_zap(op->mmu, sp);\n", "")],
+        "StatsTest.TracesBalance", "Expected equality"),
     "hold_counts_on_where_nobody_waits": Mutant(
         "a hold of the lock is counted from lock to unlock, though nobody waited in between",
         [("tdp.c", "	account_hold(op);\n	return false;\n", "	return false;\n")],

@@ -129,5 +129,29 @@ TEST_F(StatsTest, TablesAndEntriesThatGoAreCounted) {
   EXPECT_EQ(m.Stat(VLM_STAT_ZAPPED) - zapped, 2048u + 4 + 2);
 }
 
+// Who follows the traces knows at any time what is there.
+TEST_F(StatsTest, TracesBalance) {
+  Memory(0, 4096, kHva);
+  for (u64 gfn = 0; gfn < 4096; gfn += 3) ASSERT_EQ(v.Write(Gpa(gfn)), Outcome::kDone);
+  ASSERT_EQ(v.Read(Gpa(100'000)), Outcome::kMmio);
+  EXPECT_EQ(m.traced.fault, v.Count(VLM_PF_TAKEN));
+  EXPECT_EQ(m.traced.slot_update, 1u);
+  EXPECT_EQ(m.traced.page_create - m.traced.page_zap + m.Stat(VLM_STAT_ROOTS) + v.mv()->cache.nr,
+            m.Stat(VLM_STAT_TABLES));
+  EXPECT_EQ(m.traced.root[VLM_ROOT_CREATED], 1u);
+  EXPECT_EQ(m.traced.root[VLM_ROOT_TAKEN], 1u);
+
+  ASSERT_EQ(m.DeleteSlot(0), 0);
+  EXPECT_EQ(m.traced.slot_update, 3u) << "invalid, then gone";
+  EXPECT_EQ(m.traced.zap_all_fast, m.Stat(VLM_STAT_ZAP_ALL_FAST));
+  EXPECT_EQ(m.traced.page_zap, m.Stat(VLM_STAT_TABLES_ZAPPED));
+  EXPECT_EQ(m.traced.page_create, m.traced.page_zap);
+  EXPECT_EQ(m.traced.root[VLM_ROOT_INVALIDATED], 1u);
+  EXPECT_EQ(m.traced.root[VLM_ROOT_FREED], 0u) << "the vCPU has not reloaded";
+  ASSERT_EQ(v.Read(Gpa(7)), Outcome::kMmio);
+  EXPECT_EQ(m.traced.root[VLM_ROOT_PUT], 1u);
+  EXPECT_EQ(m.traced.root[VLM_ROOT_FREED], 1u);
+}
+
 }  // namespace
 }  // namespace fakes

@@ -185,6 +185,13 @@ bool vlm_platform_break_wanted(vlm_mmu*) { return true; }
 void vlm_platform_resched(void) { LeanMachine::Current().Resched(); }
 u64 vlm_platform_now_ns(void) { return 0; }
 u64 vlm_platform_ticks(void) { return 0; }
+void vlm_trace_page_create(vlm_mmu*, const vlm_mmu_page*) {}
+void vlm_trace_page_zap(vlm_mmu*, const vlm_mmu_page*) {}
+void vlm_trace_root(vlm_mmu*, const vlm_mmu_page*, vlm_root_event, unsigned int) {}
+void vlm_trace_zap_all_fast(vlm_mmu*) {}
+void vlm_trace_fault(vlm_mmu_vcpu*, u64, u32, vlm_fault_result) {}
+void vlm_trace_nx_recovery(vlm_mmu*, const vlm_mmu_page*) {}
+void vlm_trace_slot_update(vlm_mmu*, const vlm_memslot*, const vlm_memslot*, u64) {}
 void vlm_platform_slots_sync(vlm_mmu*) {}
 
 int vlm_platform_guest_read(vlm_mmu*, unsigned int, u64, void*, unsigned int) { return -EFAULT; }
