@@ -59,63 +59,68 @@ u32 vlm_memslot_first_hva(const struct vlm_memslots *slots, unsigned long start)
 	return lo;
 }
 
-/* Index of the first entry of by_hva that begins at @start or after. */
-static u32 lower_hva(const struct vlm_memslots *slots, unsigned long start)
+/* Slots may begin at the same address; their numbers make the order one. */
+static bool hva_before(const struct vlm_memslot_hva *e, unsigned long start, u16 id)
+{
+	return e->start < start || (e->start == start && e->slot->id < id);
+}
+
+/* Index of the first entry of by_hva that is not before @start, @id. */
+static u32 lower_hva(const struct vlm_memslots *slots, unsigned long start, u16 id)
 {
 	u32 lo = 0, hi = slots->nr;
 
 	while (lo < hi) {
 		u32 mid = lo + (hi - lo) / 2;
 
-		if (slots->by_hva[mid].start >= start)
-			hi = mid;
-		else
+		if (hva_before(&slots->by_hva[mid], start, id))
 			lo = mid + 1;
+		else
+			hi = mid;
 	}
 	return lo;
 }
 
+/*
+ * An entry came or went at @from. Those behind have moved together with their maxima: where
+ * one comes out as it was, the rest does, too. That is at once unless slots overlap.
+ */
 static void update_max_end(struct vlm_memslots *slots, u32 from)
 {
+	unsigned long max_end = from ? slots->by_hva[from - 1].max_end : 0;
 	u32 i;
 
 	for (i = from; i < slots->nr; i++) {
 		struct vlm_memslot_hva *e = &slots->by_hva[i];
 
-		e->max_end = e->end;
-		if (i && slots->by_hva[i - 1].max_end > e->max_end)
-			e->max_end = slots->by_hva[i - 1].max_end;
+		if (e->end > max_end)
+			max_end = e->end;
+		if (e->max_end == max_end)
+			break;
+		e->max_end = max_end;
 	}
 }
 
 static void set_insert(struct vlm_memslots *slots, struct vlm_memslot *slot)
 {
 	u32 i = upper_gfn(slots, slot->base_gfn);
-	u32 j = lower_hva(slots, slot->hva);
+	u32 j = lower_hva(slots, slot->hva, slot->id);
 
 	memmove(slots->by_gfn + i + 1, slots->by_gfn + i, (slots->nr - i) * sizeof(*slots->by_gfn));
 	slots->by_gfn[i] = slot;
 	memmove(slots->by_hva + j + 1, slots->by_hva + j, (slots->nr - j) * sizeof(*slots->by_hva));
 	slots->by_hva[j].start = slot->hva;
 	slots->by_hva[j].end = slot->hva + (slot->npages << PAGE_SHIFT);
+	slots->by_hva[j].max_end = 0;
 	slots->by_hva[j].slot = slot;
 	slots->nr++;
 	update_max_end(slots, j);
 }
 
-static u32 index_by_hva(const struct vlm_memslots *slots, const struct vlm_memslot *slot)
-{
-	u32 j = lower_hva(slots, slot->hva);
-
-	while (slots->by_hva[j].slot != slot)
-		j++;
-	return j;
-}
-
 static void set_remove(struct vlm_memslots *slots, struct vlm_memslot *slot)
 {
 	u32 i = upper_gfn(slots, slot->base_gfn) - 1;
-	u32 j = index_by_hva(slots, slot);
+	u32 j = lower_hva(slots, slot->hva, slot->id);
 
 	slots->nr--;
 	memmove(slots->by_gfn + i, slots->by_gfn + i + 1, (slots->nr - i) * sizeof(*slots->by_gfn));
@@ -127,7 +132,7 @@ static void set_apply(struct vlm_memslots *slots, struct vlm_memslot *old, struc
 {
 	if (old && fresh && old->base_gfn == fresh->base_gfn && old->hva == fresh->hva) {
 		slots->by_gfn[upper_gfn(slots, old->base_gfn) - 1] = fresh;
-		slots->by_hva[index_by_hva(slots, old)].slot = fresh;
+		slots->by_hva[lower_hva(slots, old->hva, old->id)].slot = fresh;
 		return;
 	}
 	if (old)

@@ -65,7 +65,7 @@ struct vlm_memslot_hva {
  * @nr:		slots in use
  * @capacity:	room in both arrays
  * @by_gfn:	sorted by base_gfn, without overlap
- * @by_hva:	sorted by start, may overlap
+ * @by_hva:	sorted by start, then by number of the slot; may overlap
  */
 struct vlm_memslots {
 	u64 generation;

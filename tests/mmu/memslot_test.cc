@@ -2,6 +2,8 @@
 // Requests of user space, the sets of slots, and generations.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include "test_layout.h"
@@ -103,6 +105,43 @@ TEST_F(MemslotTest, FindsInBothOrders) {
     }
     // The other set must be the same.
     for (u32 i = round * 7; i < 100; i += 7) m.DeleteSlot(i);
+  }
+}
+
+// Slots come and go at random, many over the same host memory; what is kept for the search by host
+// address must be what it would be if made anew.
+TEST_F(MemslotTest, MaximaByHostAddressSurviveEveryOrder) {
+  constexpr u32 kSlots = 60;
+  u64 state = 1;
+  auto random = [&state](u64 below) {
+    state = state * 6364136223846793005 + 1442695040888963407;
+    return (state >> 33) % below;
+  };
+  std::array<bool, kSlots> present{};
+  for (u32 step = 0; step < 3000; step++) {
+    const u32 id = static_cast<u32>(random(kSlots));
+    const u64 size = random(8) ? 1 + random(4) : 1 + random(200);
+    if (present[id]) {
+      ASSERT_EQ(m.DeleteSlot(id), 0);
+    } else {
+      ASSERT_EQ(m.SetSlot(id, 1000 * u64{id}, size, kHva + random(40)), 0);
+    }
+    present[id] = !present[id];
+    u64 max_end = 0;
+    const vlm_memslots* slots = Slots(m);
+    for (u32 i = 0; i < slots->nr; i++) {
+      const vlm_memslot_hva& e = slots->by_hva[i];
+      max_end = std::max<u64>(max_end, e.end);
+      ASSERT_EQ(e.max_end, max_end) << "step " << step << " entry " << i;
+      ASSERT_EQ(e.start, e.slot->hva);
+      ASSERT_EQ(e.end, e.slot->hva + (e.slot->npages << 12));
+      if (i) {
+        ASSERT_LE(slots->by_hva[i - 1].start, e.start);
+        if (slots->by_hva[i - 1].start == e.start) {
+          ASSERT_LT(slots->by_hva[i - 1].slot->id, e.slot->id);
+        }
+      }
+    }
   }
 }
 

@@ -142,6 +142,11 @@ MUTANTS = {
         "a hold of the lock is counted from lock to unlock, though nobody waited in between",
         [("tdp.c", "	account_hold(op);\n	return false;\n", "	return false;\n")],
         "StatsTest.AHoldEndsWhereNobodyWaits", "Expected"),
+    "maxima_stop_early": Mutant(
+        "the maxima by host address are not carried on behind the next entry",
+        [("memslot.c", "		if (e->max_end == max_end)\n			break;\n		e->max_end = max_end;\n",
+          "		if (e->max_end)\n			break;\n		e->max_end = max_end;\n")],
+        "MemslotTest.MaximaByHostAddressSurviveEveryOrder", "Expected equality"),
     "no_break_between_parts": Mutant(
         "a notifier walks over one small slot after another without a look at who waits",
         [("tdp_range.c", "	lockdep_assert_held_write(&op->mmu->lock);\n	vlm_tdp_try_break(op);\n"
