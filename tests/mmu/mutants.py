@@ -48,9 +48,10 @@ MUTANTS = {
         races=[("FaultRace.NotifierBeginAndEnd", "VIOLATION G1")]),
     "compare_then_store": Mutant(
         "an entry is compared and then written, in two steps",
-        [("spte_store.h", "	if (!try_cmpxchg64(sptep, old, val))\n		return false;\n",
+        [("spte_store.h", "	if (!try_cmpxchg64(sptep, old, val))\n		return false;\n"
+          "	vlm_spte_observe(sptep, *old, val, VLM_STORE_SHARED);\n",
           "	u64 now = READ_ONCE(*sptep);\n	if (now != *old) {\n		*old = now;\n		return false;\n	}\n"
-          "	WRITE_ONCE(*sptep, val);\n")],
+          "	WRITE_ONCE(*sptep, val);\n	vlm_spte_observe(sptep, *old, val, VLM_STORE_SHARED);\n")],
         races=[("FaultRace.SameFrameAndTables", "VIOLATION")]),
     "notifier_no_sequence": Mutant(
         "only invalidations in progress are looked at, not those that ended",
