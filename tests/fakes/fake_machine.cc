@@ -375,7 +375,30 @@ void FakeMachine::CheckStats() {
                          " for a list of " + std::to_string(listed));
 }
 
-void FakeMachine::CheckNothingLeadsToFreeFrames() {
+void FakeMachine::CheckWritesAreSeen() {
+  for (auto& v : vcpus_) {
+    // Threads may be switched in there, and must not be with the guest stopped.
+    const vlm_memslots* slots = vlm_memslots_get(mmu(), v->mv_.as_id);
+    std::lock_guard guard(v->guest_);
+    if (v->reload_ || v->reloading_) continue;
+    for (auto& e : v->tlb_) {
+      const vlm_memslot* slot = vlm_memslot_find(slots, e.page);
+      if (e.w && slot && slot->dirty && !test_bit(e.page - slot->base_gfn, slot->dirty))
+        Violation("DIRTY", "a page can be written unseen, gfn " + std::to_string(e.page));
+    }
+  }
+}
+
+void FakeMachine::CheckNobodyRunsOnInvalidRoots() {
+  for (auto& v : vcpus_) {
+    std::lock_guard guard(v->guest_);
+    if (v->reload_ || v->reloading_ || !v->mv_.root) continue;
+    if (__atomic_load_n(&v->mv_.root->invalid, __ATOMIC_RELAXED))
+      Violation("R2", "a vCPU may run on an invalid root");
+  }
+}
+
+void FakeMachine::CheckNothingLeadsToFreeFrames(Roots roots) {
   for (auto& v : vcpus_) {
     std::lock_guard guard(v->guest_);
     if (v->reload_ || v->reloading_) continue;
@@ -385,7 +408,8 @@ void FakeMachine::CheckNothingLeadsToFreeFrames() {
                   "a TLB leads to a frame that the host took back, gfn " + std::to_string(e.page));
   }
   ForEachLeafOfMachine(mmu(), [&](vlm_mmu_page* root, u64 gfn, int, u64 e) {
-    if (!root->invalid && host_.IsFree((e & 0x000f'ffff'ffff'f000) >> 12))
+    if ((!root->invalid || roots == Roots::kDefunctToo) &&
+        host_.IsFree((e & 0x000f'ffff'ffff'f000) >> 12))
       Violation("G1",
                 "a leaf leads to a frame that the host took back, gfn " + std::to_string(gfn));
   });

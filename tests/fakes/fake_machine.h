@@ -138,6 +138,7 @@ class FakeMachine {
 
   FakeVcpu& AddVcpu();
   FakeVcpu& vcpu(size_t i) { return *vcpus_[i]; }
+  size_t nr_vcpus() const { return vcpus_.size(); }
   // Destroys a vCPU and makes a new one in its place.
   void ReplaceVcpu(size_t i) { vcpus_[i] = std::make_unique<FakeVcpu>(this); }
 
@@ -158,8 +159,14 @@ class FakeMachine {
   void CheckTlbs();
   // An entry lost its frame or a permission: only then can a TLB have become stale.
   void NoteTranslationLost() { translation_lost_.store(true, std::memory_order_relaxed); }
-  // No TLB in use and no valid root may lead to a frame that the host took back.
-  void CheckNothingLeadsToFreeFrames();
+  // No TLB in use and no valid root may lead to a frame that the host took back; with `defunct`
+  // no other root either.
+  enum class Roots { kValid, kDefunctToo };
+  void CheckNothingLeadsToFreeFrames(Roots roots);
+  // No TLB lets a page of a logged slot be written whose bit is not set.
+  void CheckWritesAreSeen();
+  // A vCPU whose root is invalid must have been told to reload, unless a writer is about to.
+  void CheckNobodyRunsOnInvalidRoots();
   // The number of present leaves, counted by walking.
   u64 CountLeaves();
   // True if a vCPU's TLB was filled through the table.

@@ -200,6 +200,10 @@ size_t Interleaver::Choose() {
   const uint32_t point = run_.points++;
   const bool can_stay =
       current_ < kThreads && (enabled >> current_ & 1) && fibers_[current_]->wait == Wait::kNone;
+  // A thread that idles gives way to all others in turn; to choose among them has a price, or the
+  // choice between two that idle would go on for ever.
+  const bool has_price =
+      can_stay || (current_ < kThreads && fibers_[current_]->wait == Wait::kOthers);
   size_t chosen = current_;
   // From kNobody the first one is next.
   while (!can_stay && !(enabled >> chosen & 1 && chosen < kThreads))
@@ -216,8 +220,8 @@ size_t Interleaver::Choose() {
   }
   if (std::popcount(enabled) > 1) {
     run_.decisions.push_back({point, static_cast<uint8_t>(enabled), static_cast<uint8_t>(chosen),
-                              static_cast<uint8_t>(by_default), can_stay});
-    run_.preemptions += can_stay && chosen != by_default;
+                              static_cast<uint8_t>(by_default), has_price});
+    run_.preemptions += has_price && chosen != by_default;
   }
   return chosen;
 }
@@ -273,6 +277,12 @@ int Interleaver::Holders(const void* lock) const {
   for (const Lock& l : locks_)
     if (l.lock == lock) return l.writer >= 0 ? 1 : std::popcount(l.readers);
   return 0;
+}
+
+bool Interleaver::IsWriteHeld(const void* lock) const {
+  for (const Lock& l : locks_)
+    if (l.lock == lock) return l.writer >= 0;
+  return false;
 }
 
 void Interleaver::Acquire(const void* lock, shim_held mode) {

@@ -4,7 +4,8 @@
 //
 // A schedule is a list of deviations from the default, which is: the running thread goes on; when
 // it cannot, the next one in cyclic order does. "17b,40a" means: at point 17 thread b runs, at
-// point 40 thread a. A switch away from a thread that could have gone on is a preemption.
+// point 40 thread a. A switch away from a thread that could have gone on is a preemption; where a
+// thread ended or sleeps, all choices are free.
 #ifndef TESTS_FAKES_INTERLEAVE_H_
 #define TESTS_FAKES_INTERLEAVE_H_
 
@@ -46,7 +47,7 @@ class Interleaver {
     uint8_t enabled;  // bit per thread
     uint8_t chosen;
     uint8_t by_default;
-    bool preempts;  // the default is to stay: any other choice is a preemption
+    bool preempts;  // any other choice than the default counts as a preemption
   };
   struct Run {
     std::vector<Decision> decisions;
@@ -76,6 +77,7 @@ class Interleaver {
   size_t current() const { return current_; }
   // How many threads hold the lock.
   int Holders(const void* lock) const;
+  bool IsWriteHeld(const void* lock) const;
 
  private:
   static constexpr size_t kNobody = kThreads;

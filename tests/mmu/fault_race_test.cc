@@ -48,7 +48,6 @@ TEST(FaultRace, CutOffAndReload) {
   const RaceReport report = Explore({}, [](Race& r) {
     r.m.has_reclaimer = true;
     r.Memory(0, 4, kHva);
-    r.Memory(16, 4, kHva + 16, 1, 0, 1);
     FakeVcpu& v = r.Vcpu();
     r.Thread("vcpu", [&r, &v] {
       const u64 before = v.eptp();
@@ -59,6 +58,72 @@ TEST(FaultRace, CutOffAndReload) {
     r.Thread("zapper", [&r] { vlm_zap_all_fast(r.m.mmu()); });
   });
   EXPECT_GT(report.Saw("reloaded"), 0u);
+}
+
+// The same with the teardown in the middle of it: the vCPU frees the last reference, or the zapper.
+TEST(FaultRace, CutOffAndTeardown) {
+  const RaceReport report = Explore({}, [](Race& r) {
+    r.Memory(0, 4, kHva);
+    FakeVcpu& v = r.Vcpu();
+    v.Write(Gpa(0));
+    r.Thread("vcpu", [&r, &v] {
+      EXPECT_EQ(v.Write(Gpa(0)), Outcome::kDone);
+      EXPECT_EQ(v.Write(Gpa(1)), Outcome::kDone);
+      r.Note(r.m.Stat(VLM_STAT_ROOTS) == 1 ? "one root" : "two roots");
+    });
+    r.Thread("zapper", [&r] { vlm_zap_all_fast(r.m.mmu()); });
+  });
+  EXPECT_GT(report.Saw("one root"), 0u);
+  EXPECT_GT(report.Saw("two roots"), 0u);
+}
+
+constexpr MachineOptions kNoAd = {.ept_ad = false};
+
+// Aging takes rights away where the CPU has no accessed flags; the host takes the page.
+TEST(FaultRace, AgingAndNotifier) {
+  const RaceReport report = Explore({.preemptions = 2, .machine = kNoAd}, [](Race& r) {
+    r.Memory(0, 4, kHva);
+    FakeVcpu& v = r.Vcpu();
+    v.Write(Gpa(0));
+    r.Thread("vcpu", [&v] {
+      EXPECT_EQ(v.Write(Gpa(0)), Outcome::kDone);
+      EXPECT_EQ(v.Read(Gpa(0)), Outcome::kDone);
+    });
+    r.Thread("aging", [&r] {
+      SlotsReader reader(&r.m);
+      if (vlm_notifier_clear_young(r.m.mmu(), kHva << 12, (kHva + 4) << 12)) r.Note("young");
+    });
+    r.Thread("host", [&r] { r.m.host().Drop(kHva, 1); });
+    r.Finally([&r] {
+      SlotsReader reader(&r.m);
+      r.Note(vlm_notifier_test_young(r.m.mmu(), kHva << 12, (kHva + 4) << 12) ? "used since"
+                                                                              : "aged");
+    });
+  });
+  EXPECT_GT(report.Saw("young"), 0u);
+  EXPECT_GT(report.Saw("used since"), 0u);
+}
+
+// With accessed flags, which the CPU sets in the middle of it.
+TEST(FaultRace, AgingAndAccess) {
+  const RaceReport report = Explore({}, [](Race& r) {
+    r.Memory(0, 4, kHva);
+    FakeVcpu& v = r.Vcpu();
+    r.Vcpu().Read(Gpa(0));
+    r.Thread("vcpu", [&v] { EXPECT_EQ(v.Write(Gpa(0)), Outcome::kDone); });
+    r.Thread("aging", [&r] {
+      SlotsReader reader(&r.m);
+      const unsigned long start = kHva << 12, end = (kHva + 4) << 12;
+      if (vlm_notifier_clear_young(r.m.mmu(), start, end)) r.Note("young");
+      if (vlm_notifier_test_young(r.m.mmu(), start, end)) r.Note("used since");
+    });
+    r.Finally([&r] {
+      r.m.host().Drop(kHva, 1);
+      EXPECT_EQ(r.m.vcpu(1).Write(Gpa(0)), Outcome::kDone);
+    });
+  });
+  EXPECT_GT(report.Saw("young"), 0u);
+  EXPECT_GT(report.Saw("used since"), 0u);
 }
 
 }  // namespace

@@ -62,7 +62,8 @@ MUTANTS = {
         "the notifier passes over roots that wait for their zapper",
         [("notifier.c", "vlm_for_each_root(op->mmu, root, VLM_ROOTS_ALL)",
           "vlm_for_each_root(op->mmu, root, VLM_ROOTS_VALID)")],
-        "ZapTest.NotifierInTheMiddleOfADeleteFindsTheRest", "Expected equality"),
+        "ZapTest.NotifierInTheMiddleOfADeleteFindsTheRest", "Expected equality",
+        races=[("RootRace.ReclaimerAndNotifier", "VIOLATION G1")]),
     "split_link_before_fill": Mutant(
         "the table of a split huge page is linked before it is filled",
         [("tdp.c", "	/* Fill first, then publish: a vCPU sees the old translation or the same one again. */\n",
@@ -104,7 +105,8 @@ MUTANTS = {
     "free_before_grace_period": Mutant(
         "an unlinked table is freed at once",
         [("page.c", "call_rcu(&sp->rcu, page_rcu);", "page_rcu(&sp->rcu);")],
-        "ZapTest.DeleteLeavesNothing", "VIOLATION G2"),
+        "ZapTest.DeleteLeavesNothing", "VIOLATION G2",
+        races=[("RootRace.ReclaimerAndDestruction", "VIOLATION G2")]),
     "no_flush": Mutant(
         "what was zapped is not flushed",
         [("flush.h", "	if (flush->needed)\n		vlm_flush_now(mmu);\n", "")],
@@ -112,12 +114,14 @@ MUTANTS = {
     "table_freed_before_flush": Mutant(
         "a replaced table is handed to RCU without the flush of the freeze",
         [("tdp.c", "	vlm_flush_now(op->mmu);\n	vlm_spte_unfreeze", "	vlm_spte_unfreeze")],
-        "FaultTest.HugeLeafReplacesTableAsItStands", "VIOLATION G"),
+        "FaultTest.HugeLeafReplacesTableAsItStands", "VIOLATION G",
+        races=[("DirtyRace.HugeLeafOverATableInUse", "VIOLATION G")]),
     "replace_without_freeze": Mutant(
         "a huge leaf is written over a table in one step",
         [("tdp.c", "return !vlm_spte_is_frozen(old) && freeze_and_write(op, sptep, old, val, level);",
           "return vlm_tdp_set(op, sptep, old, val, level);")],
-        "FaultTest.HugeLeafReplacesTableWhenTheHostCollapsed", "VIOLATION G3"),
+        "FaultTest.HugeLeafReplacesTableWhenTheHostCollapsed", "VIOLATION G3",
+        races=[("DirtyRace.HugeLeafOverATableInUse", "VIOLATION G3")]),
     "fault_on_obsolete_root": Mutant(
         "a fault installs into a root that was invalidated",
         [("fault.c", "mv->root->invalid || vlm_notifier_must_retry", "vlm_notifier_must_retry")],
@@ -170,7 +174,8 @@ MUTANTS = {
     "publish_without_waiting": Mutant(
         "slots are published while an invalidation is between begin and end",
         [("notifier.c", "	idle = !n->active;\n", "	idle = true;\n")],
-        "NotifierTest.SlotUpdateWaitsForAnActiveInvalidation", "published"),
+        "NotifierTest.SlotUpdateWaitsForAnActiveInvalidation", "published",
+        races=[("SlotRace.CreateInTheMiddleOfAnInvalidation", "VIOLATION G1")]),
     "cut_without_flush": Mutant(
         "tables of a slot are unlinked, and CPUs go on using them",
         [("tdp.c", "	op->flush.needed = true;\n	/* Who climbs", "	/* Who climbs")],
@@ -203,7 +208,8 @@ MUTANTS = {
           "	cpu_relax();\n	if (vlm_spte_is_leaf(old, level) && vlm_spte_pfn(old) == pfn) {"),
          ("fault.c", "	if (f->flags & VLM_LEAF_WRITABLE)\n		vlm_memslot_mark_dirty(f->mv->mmu, f->slot, f->gfn);\n"
           "	return VLM_FAULT_FIXED;", "	return VLM_FAULT_FIXED;")],
-        "DirtyThreadTest.NoWriteIsLostByHarvests", "were lost"),
+        "DirtyThreadTest.NoWriteIsLostByHarvests", "were lost",
+        races=[("DirtyRace.HarvestAndFirstWrite", "was lost")]),
     "clear_without_flush": Mutant(
         "pages are protected by a clear, and stale translations stay",
         [("tdp_log.c", "			op->flush.needed = true;\n			return;", "			return;"),
@@ -214,7 +220,8 @@ MUTANTS = {
         "a clear that finds no bit set leaves the flush to whoever cleared it",
         [("dirty.c", "			asked |= mask;\n			cleared[j] = mask ? fetch_clear(slot->dirty + first + i + j, mask) : 0;",
           "			cleared[j] = mask ? fetch_clear(slot->dirty + first + i + j, mask) : 0;\n			asked |= cleared[j];")],
-        "DirtyTest.ClearFlushesEvenIfAnotherThreadWasFaster", "may not have flushed yet"),
+        "DirtyTest.ClearFlushesEvenIfAnotherThreadWasFaster", "may not have flushed yet",
+        races=[("DirtyRace.TwoClears", "VIOLATION DIRTY")]),
     "clear_protects_too_much": Mutant(
         "a clear protects all pages of a word, also those whose bits stay",
         [("dirty.c", "cleared[j] = mask ? fetch_clear(slot->dirty + first + i + j, mask) : 0;",
@@ -241,7 +248,8 @@ MUTANTS = {
         [("dirty.c", "			asked |= mask;\n",
           "			asked |= mask;\n			protect(&p, first + i + j, &mask, 1);\n			cpu_relax();\n"),
          ("dirty.c", "		protect(&p, first + i, cleared, n);\n", "")],
-        "DirtyThreadTest.NoWriteIsLostByCopyAndClear", "were lost"),
+        "DirtyThreadTest.NoWriteIsLostByCopyAndClear", "were lost",
+        races=[("DirtyRace.CopyThenClearAndWrite", "VIOLATION DIRTY")]),
     "nx_two_counters": Mutant(
         "tables are counted in one place and the size of a run is taken from another",
         [("nx.c", "		list_add_tail(&sp->link, &mmu->nx_pages);\n		vlm_stat_add(&mmu->stats, VLM_STAT_NX_LPAGE_SPLITS, 1);\n",
@@ -396,6 +404,103 @@ MUTANTS = {
         "a host invalidation does not look into the reverse map",
         [("notifier.c", "		if (op->mmu->shadow)\n", "		if (false)\n")],
         "ShadowFaultTest.HostInvalidationReachesShadowLeaves", "Expected equality"),
+    "notifier_sequence_at_begin": Mutant(
+        "the sequence advances when an invalidation begins, not when it ends",
+        [("notifier.c", "		WRITE_ONCE(n->seq, n->seq + 1);\n", ""),
+         ("notifier.c", "	range_enter(&mmu->notifier, start, end);\n",
+          "	range_enter(&mmu->notifier, start, end);\n	WRITE_ONCE(mmu->notifier.seq, mmu->notifier.seq + 1);\n")],
+        races=[("FaultRace.NotifierBeginAndEnd", "VIOLATION G1")]),
+    "flush_after_unlock": Mutant(
+        "what is owed is paid after the lock was dropped",
+        [("tdp.c", "	vlm_flush_commit(op->mmu, &op->flush);\n", ""),
+         ("tdp.c", "		read_unlock(&op->mmu->lock);\n}\n",
+          "		read_unlock(&op->mmu->lock);\n	vlm_flush_commit(op->mmu, &op->flush);\n}\n")],
+        races=[("FaultRace.NotifierBeginAndEnd", "VIOLATION G6"), ("DirtyRace.HarvestAndWrite", "VIOLATION G6")]),
+    "zap_at_zero": Mutant(
+        "a root is torn down, with yields, after its last reference is gone",
+        [("zap.c", "		vlm_tdp_zap_root(&op, root);\n		drop_claimed(mmu, root);\n	}\n	vlm_tdp_end(&op);\n}\n\nstatic void inv",
+          "		WRITE_ONCE(root->refs.refs, 0);\n		vlm_tdp_zap_root(&op, root);\n"
+          "		WRITE_ONCE(root->refs.refs, 2);\n		drop_claimed(mmu, root);\n	}\n	vlm_tdp_end(&op);\n}\n\nstatic void inv")],
+        races=[("RootRace.ReclaimerAndNotifier", "VIOLATION G1")]),
+    "dec_unless_one": Mutant(
+        "a reference is dropped by decrementing unless it is the only one, which ends the root",
+        [("root.c", "	if (!refcount_dec_and_test(&root->refs))\n		return;\n",
+          "	int refs = READ_ONCE(root->refs.refs);\n\n	while (refs != 1)\n"
+          "		if (try_cmpxchg(&root->refs.refs, &refs, refs - 1))\n			return;\n"
+          "	WRITE_ONCE(root->refs.refs, 0);\n")],
+        races=[("RootRace.LastPutAndWalker", "AddressSanitizer")]),
+    "get_from_zero": Mutant(
+        "a reference is taken without asking whether there is one left",
+        [("root.c", "	return refcount_inc_not_zero(&root->refs);\n",
+          "	refcount_inc(&root->refs);\n	return true;\n")],
+        races=[("RootRace.ReclaimerAndDestruction", "VIOLATION REF")]),
+    "claim_without_lock": Mutant(
+        "two zappers may claim one root",
+        [("root.c", "	spin_lock(&mmu->pages_lock);\n	claimed = root->scheduled;\n"
+          "	WRITE_ONCE(root->scheduled, false);\n	spin_unlock(&mmu->pages_lock);\n",
+          "	claimed = READ_ONCE(root->scheduled);\n	WRITE_ONCE(root->scheduled, false);\n")],
+        races=[("RootRace.TwoReclaimers", "VIOLATION REF")]),
+    "flag_after_request": Mutant(
+        "vCPUs are told to reload before their root is marked invalid",
+        [("root.c", "	spin_unlock(&mmu->pages_lock);\n	vlm_platform_reload_all(mmu);\n", "	spin_unlock(&mmu->pages_lock);\n"),
+         ("root.c", "	/* Taken for list_del_rcu()", "	vlm_platform_reload_all(mmu);\n	/* Taken for list_del_rcu()")],
+        races=[("FaultRace.CutOffAndReload", "VIOLATION R2")]),
+    "request_after_unlock": Mutant(
+        "vCPUs are told to reload after the write section in which their root became invalid",
+        [("root.c", "	spin_unlock(&mmu->pages_lock);\n	vlm_platform_reload_all(mmu);\n", "	spin_unlock(&mmu->pages_lock);\n"),
+         ("zap.c", "	vlm_root_invalidate_all(mmu);\n	vlm_tdp_end(&op);\n}\n",
+          "	vlm_root_invalidate_all(mmu);\n	vlm_tdp_end(&op);\n	vlm_platform_reload_all(mmu);\n}\n")],
+        races=[("FaultRace.CutOffAndReload", "VIOLATION R2")]),
+    "find_invalid_root": Mutant(
+        "a vCPU may be given a root that was cut off",
+        [("root.c", "if (!root->invalid && root->role.word", "if (root->role.word")],
+        races=[("RootRace.GetAndInvalidateAndPut", "VIOLATION R2")]),
+    "no_second_look": Mutant(
+        "a new root is put on the list without asking whether another vCPU made one",
+        [("root.c", "	spin_lock(&mmu->pages_lock);\n	root = root_find(mmu, role);\n",
+          "	spin_lock(&mmu->pages_lock);\n	root = NULL;\n")],
+        races=[("RootRace.TwoVcpusMakeOneRoot", "two roots with one role")]),
+    "zap_waits_for_frozen": Mutant(
+        "a zapper waits for an entry that another one froze for good",
+        [("tdp_range.c", "while (iter.old && !vlm_spte_is_frozen(iter.old) &&", "while (iter.old &&")],
+        races=[("RootRace.ReclaimerAndDestruction", "VIOLATION PROGRESS")]),
+    "detach_leaves_empty": Mutant(
+        "the entries of an unlinked table are emptied, not frozen: a late fault installs there",
+        [("tdp.c", "vlm_spte_xchg_detached(sptep, VLM_SPTE_FROZEN)", "vlm_spte_xchg_detached(sptep, 0)")],
+        races=[("DirtyRace.HugeLeafOverATableInUse", "VIOLATION")]),
+    "split_plain_store": Mutant(
+        "the table of a split huge leaf is linked without comparing",
+        [("tdp.c", "	op->visited += VLM_TABLE_ENTRIES;\n	if (!vlm_spte_try_cmpxchg(sptep, &old, val))\n		return false;\n",
+          "	op->visited += VLM_TABLE_ENTRIES;\n	WRITE_ONCE(*sptep, val);\n"
+          "	vlm_spte_observe(sptep, old, val, VLM_STORE_SHARED);\n")],
+        races=[("DirtyRace.TwoFaultsSplitOneLeaf", "VIOLATION")]),
+    "log_after_protect": Mutant(
+        "a slot is protected before faults know that it is logged",
+        [("memslot.c", "	publish(mmu, old->as_id, old, slot, NULL);\n	if (slot->flags & VLM_MEMSLOT_LOG_DIRTY)\n"
+          "		vlm_memslot_start_logging(mmu, slot);\n	else\n",
+          "	if (slot->flags & VLM_MEMSLOT_LOG_DIRTY)\n		vlm_memslot_start_logging(mmu, slot);\n"
+          "	publish(mmu, old->as_id, old, slot, NULL);\n	if (!(slot->flags & VLM_MEMSLOT_LOG_DIRTY))\n")],
+        races=[("DirtyRace.SplitAndFault", "REPEAT")]),
+    "no_wake": Mutant(
+        "the end of an invalidation does not wake the slot update that waits for it",
+        [("notifier.c", "	if (last)\n		wake_up_all(&n->wait);\n", "")],
+        races=[("SlotRace.CreateInTheMiddleOfAnInvalidation", "VIOLATION DEADLOCK")]),
+    "delete_without_invalid": Mutant(
+        "a slot goes without having been published as invalid before the cut-off",
+        [("memslot.c", "	publish(mmu, old->as_id, old, invalid, NULL);\n", ""),
+         ("memslot.c", "	publish(mmu, old->as_id, invalid, fresh, NULL);\n",
+          "	publish(mmu, old->as_id, old, fresh, NULL);\n")],
+        races=[("SlotRace.DeleteAndFault", "VIOLATION")]),
+    "cut_off_before_invalid": Mutant(
+        "a slot is published as invalid after the cut-off",
+        [("memslot.c", "	publish(mmu, old->as_id, old, invalid, NULL);\n	if (zap", "	if (zap"),
+         ("memslot.c", "		vlm_zap_all_fast(mmu);\n	mmu->space",
+          "		vlm_zap_all_fast(mmu);\n	publish(mmu, old->as_id, old, invalid, NULL);\n	mmu->space")],
+        races=[("SlotRace.DeleteAndFault", "VIOLATION")]),
+    "any_generation_matches": Mutant(
+        "an mmio entry is believed whatever its generation",
+        [("generation.c", "(gen & VLM_MMIO_GEN_MASK) == vlm_spte_mmio_gen(spte);", "true;")],
+        races=[("SlotRace.CreateOverCachedMmio", "stale mmio entry")]),
 }
 
 

@@ -41,13 +41,16 @@ Race::Race(const RaceOptions& options) : m(options.machine) {
   };
   m.host().after_lookup = [] { shim_point(SHIM_STEP, nullptr); };
   m.host().in_invalidation = [] { shim_point(SHIM_STEP, nullptr); };
-  m.host().after_change = [this] { m.CheckNothingLeadsToFreeFrames(); };
+  m.host().after_change = [this] { m.CheckNothingLeadsToFreeFrames(roots_); };
 
   Interleaver& interleaver = Interleaver::Get();
   interleaver.is_shared = [this](const void* object) { return IsShared(object); };
   interleaver.name_of = [this](const void* object) { return NameOf(object); };
-  // The earliest moment is the worst.
-  interleaver.at_point = shim_rcu_poll;
+  interleaver.at_point = [this] {
+    if (!Interleaver::Get().IsWriteHeld(&m.mmu()->lock)) m.CheckNobodyRunsOnInvalidRoots();
+    // The earliest moment for a callback is the worst.
+    shim_rcu_poll();
+  };
 }
 
 Race::~Race() {
@@ -72,12 +75,48 @@ unsigned long Race::Harvest() {
   unsigned long word = 0;
   vlm_memslot* slot = vlm_memslot_by_id(m.mmu(), 0);
   if (slot && slot->dirty) vlm_memslot_harvest(m.mmu(), slot, 0, 1, &word);
+  NoteReported(word);
   return word;
+}
+
+unsigned long Race::CopyThenClear() {
+  SlotsReader reader(&m);
+  const vlm_memslot* slot = vlm_memslot_find(vlm_memslots_get(m.mmu(), 0), 0);
+  unsigned long word = 0;
+  vlm_memslot_copy_log(m.mmu(), slot, 0, 1, &word);
+  vlm_memslot_clear_log(m.mmu(), slot, 0, 1, &word);
+  NoteReported(word);
+  return word;
+}
+
+void Race::NoteReported(unsigned long word) {
+  clock_++;
+  for (u64 gfn = 0; gfn < 64; gfn++)
+    if (word >> gfn & 1) reported_[gfn] = clock_;
+}
+
+void Race::WriteLogged(FakeVcpu& v, u64 gfn) {
+  EXPECT_EQ(v.Write(Gpa(gfn)), Outcome::kDone);
+  written_[gfn] = ++clock_;
+}
+
+void Race::CheckNoWriteIsLost() {
+  Harvest();
+  for (const auto& [gfn, when] : written_)
+    EXPECT_GT(reported_[gfn], when) << "a write to page " << gfn << " was lost";
 }
 
 bool Race::IsShared(const void* object) {
   TableArena& arena = TableArena::Get();
-  if (!arena.Holds(object)) return object != &m.mmu()->dead;
+  if (!arena.Holds(object)) {
+    const auto within = [object](const void* p, size_t bytes) {
+      return static_cast<size_t>(static_cast<const char*>(object) - static_cast<const char*>(p)) <
+             bytes;
+    };
+    for (size_t i = 0; i < m.nr_vcpus(); i++)
+      if (within(m.vcpu(i).mv(), sizeof(vlm_mmu_vcpu))) return false;
+    return !within(&m.mmu()->stats, sizeof(vlm_mmu_stats)) && object != &m.mmu()->dead;
+  }
   const auto* entry = static_cast<const u64*>(object);
   const auto& info = arena.InfoOf(entry);
   // Before it is linked a table is its maker's own.
@@ -135,6 +174,8 @@ class RaceRunner {
       : options_(options), setup_(setup) {}
 
   RaceReport Explore() {
+    if (const char* text = std::getenv("VELLUM_RACE_MOST"))
+      options_.at_most = std::strtoull(text, nullptr, 0);
     shim_on_violation = SayHowToRepeat;
 #ifdef __SANITIZE_ADDRESS__
     __sanitizer_set_death_callback(SayHowToRepeat);
@@ -232,7 +273,7 @@ class RaceRunner {
     EXPECT_GE(complete, 2u) << "not even all single preemptions were tried";
   }
 
-  const RaceOptions& options_;
+  RaceOptions options_;
   const std::function<void(Race&)>& setup_;
   RaceReport report_;
   Interleaver::Run run_;

@@ -20,7 +20,7 @@ struct RaceOptions {
   uint32_t preemptions = 3;
   // Fewer schedules: the threads never meet, and the test shows nothing.
   size_t at_least = 300;
-  size_t at_most = 2500;
+  size_t at_most = 1500;
   size_t random = 200;
   MachineOptions machine = {};
 };
@@ -40,6 +40,8 @@ class Race {
   void Finally(std::function<void()> judge) { finally_.push_back(std::move(judge)); }
   // Entries that cover these frames are worth a stop; by default frame 0.
   void Hot(std::set<u64> gfns) { hot_ = std::move(gfns); }
+  // The host takes nothing back but what slots map: then defunct roots must not lead there either.
+  void JudgeDefunctRoots() { roots_ = FakeMachine::Roots::kDefunctToo; }
   // Says that something happened in this run. A race whose two sides are never both seen is none.
   void Note(const std::string& what) { notes_.insert(what); }
 
@@ -48,11 +50,18 @@ class Race {
   FakeVcpu& Vcpu();
   // KVM_GET_DIRTY_LOG of slot 0, first word.
   unsigned long Harvest();
+  // KVM_GET_DIRTY_LOG and KVM_CLEAR_DIRTY_LOG of what it said, with manual protection.
+  unsigned long CopyThenClear();
+  // The guest writes to a page of slot 0 whose first frame is 0; it has to be reported from now on.
+  void WriteLogged(FakeVcpu& v, u64 gfn);
+  // Every write that WriteLogged() saw was reported by a harvest that ended after it.
+  void CheckNoWriteIsLost();
 
   FakeMachine m;
 
  private:
   friend class RaceRunner;
+  void NoteReported(unsigned long word);
   bool IsShared(const void* object);
   std::string NameOf(const void* object);
 
@@ -60,6 +69,10 @@ class Race {
   std::vector<std::function<void()>> finally_;
   std::set<u64> hot_{0};
   std::set<std::string> notes_;
+  FakeMachine::Roots roots_ = FakeMachine::Roots::kValid;
+  // In order of time.
+  u64 clock_ = 0;
+  std::map<u64, u64> written_, reported_;
 };
 
 struct RaceReport {

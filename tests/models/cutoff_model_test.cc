@@ -130,12 +130,12 @@ Program<State> Reclaimer() {
 model::Verdict Check(Seed seed) {
   std::vector<Program<State>> threads = {Vcpu(seed), Deleter(seed), Reclaimer()};
   if (seed == Seed::kModeStoreBuffered) threads.push_back(StoreBuffer());
-  return model::Explore<State>(
+  return model::Report(model::Explore<State>(
       {}, threads,
       [](const State& s) { return s.bad == 0   ? nullptr
                                   : s.bad == 1 ? "PAGE_UAF"
                                                : "TABLE_UAF"; },
-      [](const State&) { return nullptr; });
+      [](const State&) { return nullptr; }));
 }
 
 TEST(CutoffModel, ProtocolIsClean) {

@@ -9,11 +9,14 @@
 #ifndef VELLUM_TESTS_MODELS_EXPLORER_H_
 #define VELLUM_TESTS_MODELS_EXPLORER_H_
 
+#include <gtest/gtest.h>
+
 #include <array>
 #include <cstdint>
 #include <cstring>
 #include <deque>
 #include <functional>
+#include <iostream>
 #include <map>
 #include <ostream>
 #include <string>
@@ -184,6 +187,19 @@ Verdict Explore(const G& start, const std::vector<Program<G>>& threads,
     }
   }
   verdict.states = origins.size();
+  return verdict;
+}
+
+// Prints one row of the table of models: protocol, states, verdict. The protocol is the test's
+// name; `threads` tells apart several runs of one test.
+inline Verdict Report(Verdict verdict, const std::string& threads = "") {
+  const auto* test = testing::UnitTest::GetInstance()->current_test_info();
+  std::string kinds;
+  for (const auto& [kind, trace] : verdict.violations) kinds += (kinds.empty() ? "" : " ") + kind;
+  if (kinds.empty()) kinds = verdict.complete ? "clean" : "incomplete";
+  std::cout << "MODEL " << test->test_suite_name() << "." << test->name()
+            << (threads.empty() ? "" : " (" + threads + ")") << " | " << verdict.states
+            << " states | " << kinds << "\n";
   return verdict;
 }
 

@@ -82,12 +82,12 @@ Program<State> FastFault(Seed seed) {
 }
 
 model::Verdict Check(Seed seed) {
-  return model::Explore<State>(
+  return model::Report(model::Explore<State>(
       {}, {Zapper(seed), Fault(seed), FastFault(seed)},
       [](const State& s) {
         return s.bad == 0 ? nullptr : s.bad == 1 ? "RESURRECTED" : "TWO_PAGES";
       },
-      [](const State&) { return nullptr; });
+      [](const State&) { return nullptr; }));
 }
 
 TEST(FreezeModel, ProtocolIsClean) {

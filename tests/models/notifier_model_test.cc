@@ -98,8 +98,8 @@ Program<State> Notifier(Seed seed) {
 
 model::Verdict Check(Seed seed) {
   auto stale = [](const State& s) { return s.spte && s.freed ? "STALE" : nullptr; };
-  return model::Explore<State>({}, {Fault(seed), Notifier(seed)}, stale,
-                               [](const State&) { return nullptr; });
+  return model::Report(model::Explore<State>({}, {Fault(seed), Notifier(seed)}, stale,
+                                             [](const State&) { return nullptr; }));
 }
 
 TEST(NotifierModel, ProtocolIsClean) {

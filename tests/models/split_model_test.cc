@@ -107,7 +107,8 @@ const char* AtEnd(const State& s) {
 }
 
 model::Verdict Check(Seed seed) {
-  return model::Explore<State>({}, {Splitter(seed), Clearer(seed), Guest()}, Violation, AtEnd);
+  return model::Report(
+      model::Explore<State>({}, {Splitter(seed), Clearer(seed), Guest()}, Violation, AtEnd));
 }
 
 TEST(SplitModel, ProtocolIsClean) {

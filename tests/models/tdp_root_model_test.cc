@@ -4,7 +4,6 @@
 // One root maps one host page. The root is created valid.
 #include <gtest/gtest.h>
 
-#include <iostream>
 #include <string>
 #include <vector>
 
@@ -299,12 +298,9 @@ Program FastZap(ZapSeed seed, const std::string& name = "fastzap") {
 model::Verdict Check(const std::vector<Program>& threads, int8_t ref = 1) {
   Root start;
   start.ref = ref;
-  const auto verdict = model::Explore<Root>(start, threads, Violation, AtEnd);
-  for (const auto& t : threads) std::cout << t.name() << " ";
-  std::cout << "| " << verdict.states << " states |";
-  for (const auto& [kind, trace] : verdict.violations) std::cout << " " << kind;
-  std::cout << (verdict.Clean() ? " clean\n" : "\n");
-  return verdict;
+  std::string names;
+  for (const auto& t : threads) names += (names.empty() ? "" : " x ") + t.name();
+  return model::Report(model::Explore<Root>(start, threads, Violation, AtEnd), names);
 }
 
 constexpr int8_t kOwnedRefs = 2;  // the vCPU's and the MMU's
