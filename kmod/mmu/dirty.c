@@ -167,12 +167,19 @@ void vlm_memslot_copy_log(struct vlm_mmu *mmu, const struct vlm_memslot *slot, u
 		out[i] = READ_ONCE(slot->dirty[first + i]);
 }
 
-/* Clear the bits of @mask in @word; those that were set. */
-static unsigned long fetch_clear(unsigned long *word, unsigned long mask)
+/* Clear the bits of @mask in @word, before anything that follows. */
+static void clear_bits(unsigned long *word, unsigned long mask)
 {
-	if (!(READ_ONCE(*word) & mask))
-		return 0;
-	return (unsigned long)atomic_long_fetch_andnot((long)mask, (atomic_long_t *)word) & mask;
+	if (READ_ONCE(*word) & mask)
+		atomic_long_fetch_andnot((long)mask, (atomic_long_t *)word);
+}
+
+/* Bits of word @word that stand for pages of @slot. */
+static unsigned long pages_of_word(const struct vlm_memslot *slot, u64 word)
+{
+	u64 left = slot->npages - word * BITS_PER_LONG;
+
+	return left < BITS_PER_LONG ? BIT(left) - 1 : ~0ul;
 }
 
 void vlm_memslot_clear_log(struct vlm_mmu *mmu, const struct vlm_memslot *slot, u64 first,
@@ -184,21 +191,21 @@ void vlm_memslot_clear_log(struct vlm_mmu *mmu, const struct vlm_memslot *slot, 
 	pass_begin(&p, mmu, slot);
 	for (i = 0; i < nwords; i += BATCH_WORDS) {
 		unsigned int j, n = batch_len(nwords - i);
-		unsigned long cleared[BATCH_WORDS], asked = 0;
+		unsigned long asked[BATCH_WORDS], any = 0;
 
 		for (j = 0; j < n; j++) {
-			unsigned long mask = bits[i + j];
-
-			asked |= mask;
-			cleared[j] = mask ? fetch_clear(slot->dirty + first + i + j, mask) : 0;
+			asked[j] = bits[i + j] & pages_of_word(slot, first + i + j);
+			any |= asked[j];
+			clear_bits(slot->dirty + first + i + j, asked[j]);
 		}
-		if (!asked)
+		if (!any)
 			continue;
-		protect(&p, first + i, cleared, n);
 		/*
-		 * Also when nothing was left to clear: who cleared it may have taken the
-		 * permission and not flushed yet, and this caller relies on it too.
+		 * All that was asked for, not only what was left to clear: another thread may
+		 * have cleared a bit and not taken the permission yet, or not flushed, and
+		 * this caller relies on it too.
 		 */
+		protect(&p, first + i, asked, n);
 		p.op.flush.needed = true;
 		vlm_tdp_try_break(&p.op);
 	}
@@ -216,16 +223,13 @@ struct run {
 static void protect_run(struct pass *p, const struct run *run)
 {
 	struct vlm_memslot *slot = vlm_memslot_by_id(p->op.mmu, run->slot);
-	u64 left;
-	unsigned long mask = run->mask;
+	unsigned long mask;
 
 	p->op.visited++;
 	if (!slot || !(slot->flags & VLM_MEMSLOT_LOG_DIRTY) ||
 	    run->word > (slot->npages - 1) / BITS_PER_LONG)
 		return;
-	left = slot->npages - run->word * BITS_PER_LONG;
-	if (left < BITS_PER_LONG)
-		mask &= BIT(left) - 1;
+	mask = run->mask & pages_of_word(slot, run->word);
 	p->slot = slot;
 	protect(p, run->word, &mask, 1);
 }

@@ -44,19 +44,24 @@ TEST(DirtyRace, CopyThenClearAndWrite) {
   EXPECT_GT(report.Saw("found it"), 0u);
 }
 
-// Two threads clear one bit; each relies on the flush when it returns, whoever was first.
+// Two threads clear one bit; each relies on protection and flush when it returns, whoever was
+// first.
 TEST(DirtyRace, TwoClears) {
   Explore({}, [](Race& r) {
     r.Memory(0, 4, kHva, 1, VLM_MEMSLOT_LOG_DIRTY);
     FakeVcpu& v = r.Vcpu();
     v.Write(Gpa(0));
     for (const char* name : {"first", "second"})
-      r.Thread(name, [&r] {
+      r.Thread(name, [&r, &v] {
         const unsigned long bits = 1;
         {
           SlotsReader reader(&r.m);
           vlm_memslot_clear_log(r.m.mmu(), vlm_memslot_by_id(r.m.mmu(), 0), 0, 1, &bits);
         }
+        int level;
+        const u64 spte = vlm_tdp_lookup(v.mv()->root, 0, &level);
+        if (vlm_spte_is_writable(&vlm_spte_ept, spte))
+          shim_violation("DIRTY", "a page that was cleared is writable");
         r.m.CheckWritesAreSeen();
       });
   });

@@ -213,19 +213,19 @@ MUTANTS = {
     "clear_without_flush": Mutant(
         "pages are protected by a clear, and stale translations stay",
         [("tdp_log.c", "			op->flush.needed = true;\n			return;", "			return;"),
-         ("dirty.c", "		if (!asked)\n			continue;\n		protect(&p, first + i, cleared, n);",
-          "		protect(&p, first + i, cleared, n);\n		continue;")],
+         ("dirty.c", "asked, n);\n		p.op.flush.needed = true;\n", "asked, n);\n")],
         "DirtyTest.ClearProtectsWhatItClearsAndNothingElse", "VIOLATION G6"),
     "clear_trusts_the_other_thread": Mutant(
-        "a clear that finds no bit set leaves the flush to whoever cleared it",
-        [("dirty.c", "			asked |= mask;\n			cleared[j] = mask ? fetch_clear(slot->dirty + first + i + j, mask) : 0;",
-          "			cleared[j] = mask ? fetch_clear(slot->dirty + first + i + j, mask) : 0;\n			asked |= cleared[j];")],
+        "a clear that finds no bit set leaves protection and flush to whoever cleared it",
+        [("dirty.c", "			asked[j] = bits[i + j] & pages_of_word(slot, first + i + j);",
+          "			asked[j] = bits[i + j] & READ_ONCE(slot->dirty[first + i + j]);")],
         "DirtyTest.ClearFlushesEvenIfAnotherThreadWasFaster", "may not have flushed yet",
         races=[("DirtyRace.TwoClears", "VIOLATION DIRTY")]),
     "clear_protects_too_much": Mutant(
         "a clear protects all pages of a word, also those whose bits stay",
-        [("dirty.c", "cleared[j] = mask ? fetch_clear(slot->dirty + first + i + j, mask) : 0;",
-          "cleared[j] = mask && fetch_clear(slot->dirty + first + i + j, mask) ? ~0ul : 0;")],
+        [("dirty.c", "			any |= asked[j];\n			clear_bits(slot->dirty + first + i + j, asked[j]);\n",
+          "			any |= asked[j];\n			clear_bits(slot->dirty + first + i + j, asked[j]);\n"
+          "			if (asked[j])\n				asked[j] = ~0ul;\n")],
         "DirtyTest.ClearProtectsWhatItClearsAndNothingElse", "their bits stayed"),
     "ring_flag_before_offset": Mutant(
         "an entry of a dirty ring is published before it says which page",
@@ -241,13 +241,13 @@ MUTANTS = {
     "ring_trusts_the_page": Mutant(
         "a reset protects whatever page user space names",
         [("dirty.c", " ||\n	    run->word > (slot->npages - 1) / BITS_PER_LONG)\n		return;", ")\n		return;"),
-         ("dirty.c", "	if (left < BITS_PER_LONG)\n		mask &= BIT(left) - 1;\n", "")],
+         ("dirty.c", "	mask = run->mask & pages_of_word(slot, run->word);\n", "	mask = run->mask;\n")],
         "RingTest.EntriesAreCheckedWhenTheyComeBack", "beyond the slot"),
     "protect_before_fetch": Mutant(
         "pages are protected before their bits are cleared",
-        [("dirty.c", "			asked |= mask;\n",
-          "			asked |= mask;\n			protect(&p, first + i + j, &mask, 1);\n			cpu_relax();\n"),
-         ("dirty.c", "		protect(&p, first + i, cleared, n);\n", "")],
+        [("dirty.c", "			any |= asked[j];\n",
+          "			any |= asked[j];\n			if (asked[j])\n				protect(&p, first + i + j, asked + j, 1);\n			cpu_relax();\n"),
+         ("dirty.c", "		protect(&p, first + i, asked, n);\n", "")],
         "DirtyThreadTest.NoWriteIsLostByCopyAndClear", "were lost",
         races=[("DirtyRace.CopyThenClearAndWrite", "VIOLATION DIRTY")]),
     "nx_two_counters": Mutant(
