@@ -250,6 +250,7 @@ bench: kmod vmm
 	  $(RUN) --kernel $(KERNEL) --mem 1792 $$node -- build/host/selftests/memslot_perf --mib 1024 || exit 1; \
 	done
 	@$(RUN) --kernel $(KERNEL) --mem 1792 -- build/host/selftests/memslot_perf --mib 1024 --quirk off
+	@for node in --peer ""; do $(RUN) --kernel $(KERNEL) $$node -- build/host/selftests/exit_perf || exit 1; done
 
 debug: kmod vmm
 	@$(RUN) -v --kernel $(KERNEL) --mem 1024 $(PARAMS) --log build/debug.log --add $(VMM) --script $(SCRIPT)
