@@ -52,6 +52,12 @@ mutant() {
 	(export VELLUM_DEV=/dev/vellum; "$@")
 	rmmod vellum
 }
+as_kvm() {
+	[ -e /sys/module/vellum ] && [ ! -e /sys/module/kvm_intel ] || return
+	mkdir -p /modules && mount --bind /sys/module /modules && mount -t tmpfs none /sys/module
+	ln -s /modules/* /sys/module
+	for name in kvm kvm_intel; do rm -f /sys/module/$name; ln -s vellum /sys/module/$name; done
+}
 mkdir -p /tmp
 """
 
@@ -79,6 +85,7 @@ class Test:
     bare: bool = False
     says: str = ""
     mutant: str = ""
+    setup: str = ""
     mem: int = 512
     adds: tuple[str, ...] = ()
 
@@ -146,6 +153,8 @@ def run_boot(tests: list[Test], paths: dict[str, Path], options: argparse.Namesp
         script = Path(scratch) / "tests.sh"
         lines = [RUNNER]
         for t in tests:
+            if t.setup:
+                lines.append(t.setup)
             call = ["mutant", f"{t.mutant}.ko"] if t.mutant else []
             lines.append(shlex.join([*call, "one", t.name, str(t.timeout), str(t.expect), t.says,
                                      f"./{Path(t.program).name}", *t.args]))

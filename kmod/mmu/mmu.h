@@ -67,12 +67,17 @@ void vlm_mmu_set_nx(struct vlm_mmu *mmu, enum vlm_nx_mitigation what);
 u64 vlm_nx_period_ms(unsigned int ratio, unsigned int period_ms);
 /* Tables that one run recovers: the @ratio-th part of those there are, rounded up; 0 for 0. */
 u64 vlm_mmu_nx_quota(const struct vlm_mmu *mmu, unsigned int ratio);
+/* What recovery does to a table. */
+enum vlm_nx_recovery {
+	VLM_NX_IN_PLACE,	/* put a huge leaf there, if there are leaves to make it of */
+	VLM_NX_BY_FAULT,	/* zap it: the next access maps it huge, as with KVM */
+};
 /*
  * Recover huge pages where only the mitigation forbade them, up to @quota tables, oldest
  * first. Return what is left of the quota when it is time to leave the slots read section,
  * in which the caller is. Takes the mmu lock for read, yields, sleeps.
  */
-u64 vlm_mmu_recover_nx(struct vlm_mmu *mmu, u64 quota);
+u64 vlm_mmu_recover_nx(struct vlm_mmu *mmu, u64 quota, enum vlm_nx_recovery how);
 
 int vlm_mmu_vcpu_init(struct vlm_mmu_vcpu *mv, struct vlm_mmu *mmu);
 void vlm_mmu_vcpu_destroy(struct vlm_mmu_vcpu *mv);

@@ -70,11 +70,24 @@ static struct vlm_mmu_page *root_of(struct vlm_mmu_page *sp)
 	return sp;
 }
 
-static void recover_page(struct vlm_tdp_op *op, struct vlm_mmu_page *sp)
+static enum vlm_collapse collapse(struct vlm_tdp_op *op, struct vlm_mmu_page *sp, u64 old,
+				  enum vlm_nx_recovery how)
+{
+	const struct vlm_memslot *slot =
+		vlm_memslot_find(vlm_memslots_get(op->mmu, sp->role.as_id), sp->gfn);
+	int level = sp->role.level + 1;
+
+	/* A larger table is not taken down in one step: it goes the other way. */
+	if (how == VLM_NX_BY_FAULT && level == VLM_LEVEL_2M)
+		return slot && !(slot->flags & (VLM_MEMSLOT_INVALID | VLM_MEMSLOT_LOG_DIRTY)) ?
+		       VLM_COLLAPSE_EMPTY : VLM_COLLAPSE_UNFIT;
+	return vlm_tdp_collapse_table(op, slot, sp->parent, old, sp->gfn, level);
+}
+
+static void recover_page(struct vlm_tdp_op *op, struct vlm_mmu_page *sp, enum vlm_nx_recovery how)
 {
 	struct vlm_mmu_page *root = root_of(sp);
 	int level = sp->role.level + 1;
-	const struct vlm_memslots *slots;
 	u64 old = vlm_spte_read(sp->parent);
 
 	/* Who unlinked it has taken it off, or is about to; a defunct root is the reclaimer's. */
@@ -82,9 +95,7 @@ static void recover_page(struct vlm_tdp_op *op, struct vlm_mmu_page *sp)
 		vlm_nx_forget(op->mmu, sp);
 		return;
 	}
-	slots = vlm_memslots_get(op->mmu, sp->role.as_id);
-	switch (vlm_tdp_collapse_table(op, vlm_memslot_find(slots, sp->gfn), sp->parent, old,
-				       sp->gfn, level)) {
+	switch (collapse(op, sp, old, how)) {
 	case VLM_COLLAPSE_EMPTY:
 		if (!vlm_tdp_zap_entry(op, root, sp->parent, old, level))
 			break;
@@ -112,7 +123,7 @@ u64 vlm_mmu_nx_quota(const struct vlm_mmu *mmu, unsigned int ratio)
 	return ratio ? DIV_ROUND_UP(splits, ratio) : 0;
 }
 
-u64 vlm_mmu_recover_nx(struct vlm_mmu *mmu, u64 quota)
+u64 vlm_mmu_recover_nx(struct vlm_mmu *mmu, u64 quota, enum vlm_nx_recovery how)
 {
 	struct vlm_tdp_op op;
 	unsigned int i;
@@ -126,7 +137,7 @@ u64 vlm_mmu_recover_nx(struct vlm_mmu *mmu, u64 quota)
 			break;
 		}
 		quota--;
-		recover_page(&op, sp);
+		recover_page(&op, sp, how);
 		vlm_tdp_try_break(&op);
 	}
 	vlm_tdp_end(&op);

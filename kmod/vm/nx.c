@@ -30,6 +30,7 @@ static enum nx_mode mode;
 /* A real-time kernel would rather not be interrupted by recovery. */
 static unsigned int ratio = IS_ENABLED(CONFIG_PREEMPT_RT) ? 0 : 60;
 static unsigned int period_ms;
+static bool in_place = true;
 
 static bool is_on(void)
 {
@@ -117,6 +118,9 @@ MODULE_PARM_DESC(nx_huge_pages_recovery_ratio, "Each run gives one in this many 
 module_param_cb(nx_huge_pages_recovery_period_ms, &recovery_ops, &period_ms, 0644);
 MODULE_PARM_DESC(nx_huge_pages_recovery_period_ms, "Milliseconds between two runs (default 0: an hour divided by the ratio)");
 
+module_param_named(nx_huge_pages_recovery_in_place, in_place, bool, 0644);
+MODULE_PARM_DESC(nx_huge_pages_recovery_in_place, "Recovery makes the huge mapping itself (default), or leaves that to the next access as KVM does");
+
 void vlm_nx_apply(struct vlm_vm *vm)
 {
 	bool on;
@@ -179,7 +183,8 @@ void vlm_nx_recover(struct vlm_vm *vm)
 	while (quota && !kthread_should_stop()) {
 		int idx = srcu_read_lock(&vm->srcu);
 
-		quota = vlm_mmu_recover_nx(&vm->mmu, quota);
+		quota = vlm_mmu_recover_nx(&vm->mmu, quota, READ_ONCE(in_place) ? VLM_NX_IN_PLACE :
+									VLM_NX_BY_FAULT);
 		srcu_read_unlock(&vm->srcu, idx);
 		cond_resched();
 	}

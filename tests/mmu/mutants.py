@@ -280,8 +280,8 @@ MUTANTS = {
         "NxTest.HugeLeavesAreNotExecutableSmallOnesAre", "Expected equality"),
     "nx_flush_forgotten": Mutant(
         "each table of a run overwrites what the earlier ones owe",
-        [("nx.c", "		quota--;\n		recover_page(&op, sp);\n",
-          "		quota--;\n		op.flush.needed = false;\n		recover_page(&op, sp);\n")],
+        [("nx.c", "		quota--;\n		recover_page(&op, sp, how);\n",
+          "		quota--;\n		op.flush.needed = false;\n		recover_page(&op, sp, how);\n")],
         "NxTest.FlushIsNotForgottenByTheNextTable", "VIOLATION G"),
     "nx_wrong_address_space": Mutant(
         "the slot of a table is looked up in the first address space",

@@ -15,7 +15,7 @@ void HugePage(Race& r, u32 flags = 0) {
 
 void Recover(Race& r) {
   SlotsReader reader(&r.m);
-  vlm_mmu_recover_nx(r.m.mmu(), 1);
+  vlm_mmu_recover_nx(r.m.mmu(), 1, VLM_NX_IN_PLACE);
 }
 
 TEST(NxRace, RecoveryAndExecution) {

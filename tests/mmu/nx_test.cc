@@ -28,11 +28,11 @@ class NxTest : public MmuTest {
     return {m.Stat(VLM_STAT_PAGES_2M), m.Stat(VLM_STAT_NX_LPAGE_SPLITS)};
   }
   // One run, as the machine's thread does it. Returns the number of calls.
-  int Recover(unsigned ratio) {
+  int Recover(unsigned ratio, vlm_nx_recovery how = VLM_NX_IN_PLACE) {
     int calls = 0;
     for (u64 quota = vlm_mmu_nx_quota(m.mmu(), ratio); quota; calls++) {
       SlotsReader reader(&m);
-      quota = vlm_mmu_recover_nx(m.mmu(), quota);
+      quota = vlm_mmu_recover_nx(m.mmu(), quota, how);
     }
     return calls;
   }
@@ -67,6 +67,22 @@ TEST_F(NxTest, ReadTwoExecuteOneExecuteAThird) {
   EXPECT_EQ(m.Stat(VLM_STAT_NX_LPAGE_SPLITS), 0u);
   for (u64 i = 0; i < 3; i++) ASSERT_EQ(v.Read(Gpa(i * kMib2 + 77)), Outcome::kDone);
   EXPECT_EQ(Counts(), (Sizes{3, 0}));
+}
+
+// As KVM recovers: the tables go, but for those of logged slots, and the next access maps huge.
+TEST_F(NxTest, RecoveryByFaultLeavesTheHugeLeafToTheNextAccess) {
+  Memory(0, 2 * kMib2, kHva, 2);
+  Memory(4 * kMib2, kMib2, kHva + 4 * kMib2, 2, 0, 1);
+  ExecIn(2);
+  ASSERT_EQ(v.Exec(Gpa(4 * kMib2)), Outcome::kDone);
+  ASSERT_EQ(m.SetSlot(1, 4 * kMib2, kMib2, kHva + 4 * kMib2, VLM_MEMSLOT_LOG_DIRTY), 0);
+  EXPECT_EQ(Counts(), (Sizes{0, 3}));
+  Recover(1, VLM_NX_BY_FAULT);
+  EXPECT_EQ(Counts(), (Sizes{0, 0}));
+  EXPECT_EQ(m.Stat(VLM_STAT_NX_RECOVERIES), 2u);
+  EXPECT_EQ(m.Stat(VLM_STAT_PAGES_4K), 1u) << "the logged slot's table stays";
+  ASSERT_EQ(v.Read(Gpa(0)), Outcome::kDone);
+  EXPECT_EQ(Counts(), (Sizes{1, 0}));
 }
 
 TEST_F(NxTest, HugeLeavesAreNotExecutableSmallOnesAre) {
@@ -468,7 +484,7 @@ TEST(NxAgeTest, AgedLeavesSplitAndCollapse) {
   EXPECT_FALSE(age());
   {
     SlotsReader reader(&m);
-    vlm_mmu_recover_nx(m.mmu(), 1);
+    vlm_mmu_recover_nx(m.mmu(), 1, VLM_NX_IN_PLACE);
   }
   m.CheckTables();
   EXPECT_EQ(m.Stat(VLM_STAT_PAGES_2M), 1u);

@@ -367,7 +367,8 @@ void RandomMachine::Harvest() {
 void RandomMachine::NxRecover() {
   SlotsReader reader(&m);
   Count(RandomOp::kNxRecover);
-  vlm_mmu_recover_nx(m.mmu(), vlm_mmu_nx_quota(m.mmu(), 1 + static_cast<u32>(Below(3))));
+  vlm_mmu_recover_nx(m.mmu(), vlm_mmu_nx_quota(m.mmu(), 1 + static_cast<u32>(Below(3))),
+                     Below(4) ? VLM_NX_IN_PLACE : VLM_NX_BY_FAULT);
 }
 
 void RandomMachine::NxToggle() {

@@ -120,7 +120,7 @@ class Guest {
   u64 RecoverNx() {
     u64 quota = vlm_mmu_nx_quota(m.mmu(), 1);
     const u64 all = quota;
-    while (quota) quota = vlm_mmu_recover_nx(m.mmu(), quota);
+    while (quota) quota = vlm_mmu_recover_nx(m.mmu(), quota, VLM_NX_IN_PLACE);
     if (all != kExecuted || vlm_mmu_nx_quota(m.mmu(), 1))
       shim_violation("SCALE", "huge pages were not recovered");
     return all;
