@@ -101,7 +101,7 @@ MUTANTS = {
           "		if (access & VLM_ACCESS_WRITE)\n			vlm_memslot_mark_dirty(mv->mmu, slot, gfn);\n		cpu_relax();\n"
           "		done = vlm_spte_try_cmpxchg_lockless(sptep, &old, val);\n"),
          ("fault_fast.c", "		if (access & VLM_ACCESS_WRITE)\n			vlm_memslot_mark_dirty(mv->mmu, slot, gfn);\n		*res", "		*res")],
-        "FastRace.WriteAndHarvest", "lost"),
+        races=[("FastRace.WriteAndHarvest", "lost")]),
     "free_before_grace_period": Mutant(
         "an unlinked table is freed at once",
         [("page.c", "call_rcu(&sp->rcu, page_rcu);", "page_rcu(&sp->rcu);")],
