@@ -150,8 +150,6 @@ void vlm_tdp_collapse(struct vlm_tdp_op *op, struct vlm_mmu_page *root,
 	int level;
 
 	/* From the bottom up: no step takes down more than one table. */
-	for (level = VLM_LEVEL_2M; level <= vlm_spte_ept.max_level; level++) {
-		vlm_tdp_try_break(op);
+	for (level = VLM_LEVEL_2M; level <= vlm_spte_ept.max_level; level++)
 		collapse_level(op, root, slot, level);
-	}
 }

@@ -10,6 +10,18 @@
 namespace fakes {
 namespace {
 
+// A vCPU that writes to a page which a harvest has protected.
+void WriteHarvestedPage(Race& r) {
+  r.Memory(0, 4, kHva, 1, VLM_MEMSLOT_LOG_DIRTY);
+  FakeVcpu& v = r.Vcpu();
+  v.Write(Gpa(0));
+  r.Harvest();
+  r.Thread("vcpu", [&r, &v] {
+    EXPECT_EQ(v.Write(Gpa(0)), Outcome::kDone);
+    if (v.Count(VLM_PF_FAST)) r.Note("fast");
+  });
+}
+
 // What the guest wrote after a harvest returned is in a later one, whichever way it got the right.
 TEST(FastRace, WriteAndHarvest) {
   const RaceReport report = Explore({}, [](Race& r) {
@@ -49,14 +61,7 @@ TEST(FastRace, WriteAndHarvest) {
 // The host takes the page while the right to write it comes back.
 TEST(FastRace, WriteAndNotifier) {
   const RaceReport report = Explore({}, [](Race& r) {
-    r.Memory(0, 4, kHva, 1, VLM_MEMSLOT_LOG_DIRTY);
-    FakeVcpu& v = r.Vcpu();
-    v.Write(Gpa(0));
-    r.Harvest();
-    r.Thread("vcpu", [&r, &v] {
-      EXPECT_EQ(v.Write(Gpa(0)), Outcome::kDone);
-      if (v.Count(VLM_PF_FAST)) r.Note("fast");
-    });
+    WriteHarvestedPage(r);
     r.Thread("host", [&r] { r.m.host().Drop(kHva, 1); });
   });
   EXPECT_GT(report.Saw("fast"), 0u);
@@ -65,14 +70,7 @@ TEST(FastRace, WriteAndNotifier) {
 // Everything is cut off meanwhile, and taken apart.
 TEST(FastRace, WriteAndCutOff) {
   const RaceReport report = Explore({}, [](Race& r) {
-    r.Memory(0, 4, kHva, 1, VLM_MEMSLOT_LOG_DIRTY);
-    FakeVcpu& v = r.Vcpu();
-    v.Write(Gpa(0));
-    r.Harvest();
-    r.Thread("vcpu", [&r, &v] {
-      EXPECT_EQ(v.Write(Gpa(0)), Outcome::kDone);
-      if (v.Count(VLM_PF_FAST)) r.Note("fast");
-    });
+    WriteHarvestedPage(r);
     r.Thread("zapper", [&r] { vlm_zap_all_fast(r.m.mmu()); });
   });
   EXPECT_GT(report.Saw("fast"), 0u);
