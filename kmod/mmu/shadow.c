@@ -29,7 +29,6 @@ void vlm_shadow_destroy(struct vlm_shadow *sh)
 {
 	if (!sh->hash)
 		return;
-	vlm_shadow_zap_all_fast(sh);
 	WARN_ON_ONCE(sh->nr_pages || sh->nr_parked);
 	sh->mmu->shadow = NULL;
 	kvfree(sh->hash);

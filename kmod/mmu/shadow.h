@@ -82,7 +82,7 @@ struct vlm_shadow_vcpu {
 
 /* -ENOMEM. Before the first slot. */
 int vlm_shadow_init(struct vlm_shadow *sh, struct vlm_mmu *mmu, u64 max_pages);
-/* No vCPU may run any more. Sleeps. */
+/* After vlm_mmu_zap_all(), and no vCPU is left. */
 void vlm_shadow_destroy(struct vlm_shadow *sh);
 
 void vlm_shadow_vcpu_init(struct vlm_shadow_vcpu *sv, struct vlm_shadow *sh);
@@ -129,10 +129,15 @@ enum vlm_shadow_result vlm_shadow_fault(struct vlm_shadow_vcpu *sv, u64 gva, u32
 void vlm_shadow_written(struct vlm_shadow *sh, u64 gpa, unsigned int bytes);
 
 /*
- * Cut off: no vCPU runs on a table made before. On return all of them are gone but for
- * empty roots that a vCPU has yet to let go of. Slots lock; yields.
+ * The two halves of a cut-off, see vlm_zap_all_fast(). From the first on nothing that was made
+ * before is found or loaded; the caller requests the reload in the same write section.
  */
-void vlm_shadow_zap_all_fast(struct vlm_shadow *sh);
+void vlm_shadow_obsolete_all(struct vlm_shadow *sh);
+/*
+ * On return all of it is gone but for empty roots that a vCPU has yet to let go of. Slots
+ * lock; yields.
+ */
+void vlm_shadow_zap_obsolete(struct vlm_shadow *sh);
 /* Zap leaves that map [start, end), frames of @slot. Inside the caller's exclusive op. */
 void vlm_shadow_zap_gfns(struct vlm_shadow *sh, struct vlm_tdp_op *op,
 			 const struct vlm_memslot *slot, u64 start, u64 end);

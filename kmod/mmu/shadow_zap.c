@@ -59,15 +59,18 @@ static void zap_obsolete(struct vlm_shadow *sh, struct vlm_tdp_op *op)
 	}
 }
 
-void vlm_shadow_zap_all_fast(struct vlm_shadow *sh)
+void vlm_shadow_obsolete_all(struct vlm_shadow *sh)
+{
+	lockdep_assert_held_write(&sh->mmu->lock);
+	sh->gen++;
+}
+
+void vlm_shadow_zap_obsolete(struct vlm_shadow *sh)
 {
 	struct vlm_tdp_op op;
 
 	vlm_tdp_begin(&op, sh->mmu, VLM_LOCK_EXCLUSIVE, VLM_MAY_YIELD);
 	op.budget = sh->zap_budget;
-	/* One write section: nobody may load or make a page of the old generation after it. */
-	sh->gen++;
-	vlm_platform_reload_all(sh->mmu);
 	zap_obsolete(sh, &op);
 	commit_parked(sh);
 	vlm_tdp_end(&op);

@@ -29,13 +29,23 @@ void vlm_mmu_reclaim(struct vlm_mmu *mmu)
 	vlm_tdp_end(&op);
 }
 
-static void invalidate_all(struct vlm_mmu *mmu)
+/*
+ * Everything that is cut off together, in one write section: no table made before it, and no
+ * entry made under the old rule, is used by a guest after it.
+ */
+static void cut_off(struct vlm_mmu *mmu, bool nx)
 {
 	struct vlm_tdp_op op;
 
 	vlm_tdp_begin(&op, mmu, VLM_LOCK_EXCLUSIVE, VLM_NEVER_YIELD);
+	mmu->nx = nx;
+	if (mmu->shadow)
+		vlm_shadow_obsolete_all(mmu->shadow);
 	vlm_root_invalidate_all(mmu);
 	vlm_tdp_end(&op);
+	/* Leaves are found through their slot: none may be left when it goes. */
+	if (mmu->shadow)
+		vlm_shadow_zap_obsolete(mmu->shadow);
 }
 
 /*
@@ -50,32 +60,25 @@ void vlm_zap_hand_over(struct vlm_mmu *mmu)
 		vlm_mmu_reclaim(mmu);
 }
 
-void vlm_zap_all_fast(struct vlm_mmu *mmu)
+static void zap_all_fast(struct vlm_mmu *mmu, bool nx)
 {
 	vlm_stat_add(&mmu->stats, VLM_STAT_ZAP_ALL_FAST, 1);
-	invalidate_all(mmu);
+	cut_off(mmu, nx);
 	vlm_trace_zap_all_fast(mmu);
-	/* Leaves are found through their slot: none may be left when it goes. */
-	if (mmu->shadow)
-		vlm_shadow_zap_all_fast(mmu->shadow);
 	vlm_zap_hand_over(mmu);
+}
+
+void vlm_zap_all_fast(struct vlm_mmu *mmu)
+{
+	zap_all_fast(mmu, mmu->nx);
 }
 
 void vlm_mmu_set_nx(struct vlm_mmu *mmu, enum vlm_nx_mitigation what)
 {
 	bool nx = what == VLM_NX_ON;
-	struct vlm_tdp_op op;
 
-	if (mmu->nx == nx)
-		return;
-	/* One section: no entry made under the old rule is in a root that is valid under the new. */
-	vlm_tdp_begin(&op, mmu, VLM_LOCK_EXCLUSIVE, VLM_NEVER_YIELD);
-	vlm_stat_add(&mmu->stats, VLM_STAT_ZAP_ALL_FAST, 1);
-	mmu->nx = nx;
-	vlm_root_invalidate_all(mmu);
-	vlm_tdp_end(&op);
-	vlm_trace_zap_all_fast(mmu);
-	vlm_zap_hand_over(mmu);
+	if (mmu->nx != nx)
+		zap_all_fast(mmu, nx);
 }
 
 void vlm_mmu_zap_all(struct vlm_mmu *mmu)
@@ -83,7 +86,7 @@ void vlm_mmu_zap_all(struct vlm_mmu *mmu)
 	struct vlm_mmu_page *root;
 	struct vlm_tdp_op op;
 
-	invalidate_all(mmu);
+	cut_off(mmu, mmu->nx);
 	/* Also those that the reclaimer works on: on return all are empty. */
 	vlm_tdp_begin(&op, mmu, VLM_LOCK_SHARED, VLM_MAY_YIELD);
 	vlm_for_each_root(mmu, root, VLM_ROOTS_ALL) {

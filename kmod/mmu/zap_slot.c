@@ -5,7 +5,6 @@
  * empties like any other that was cut off.
  */
 #include "mmu.h"
-#include "shadow.h"
 #include "spte_store.h"
 #include "tdp.h"
 #include "zap.h"
@@ -124,10 +123,12 @@ void vlm_zap_slot(struct vlm_mmu *mmu, const struct vlm_memslot *slot)
 	struct vlm_tdp_op op;
 	bool done = true;
 
-	vlm_stat_add(&mmu->stats, VLM_STAT_ZAP_SLOT, 1);
 	/* Shadow tables know no part smaller than a generation. */
-	if (mmu->shadow)
-		vlm_shadow_zap_all_fast(mmu->shadow);
+	if (mmu->shadow) {
+		vlm_zap_all_fast(mmu);
+		return;
+	}
+	vlm_stat_add(&mmu->stats, VLM_STAT_ZAP_SLOT, 1);
 	vlm_tdp_begin(&op, mmu, VLM_LOCK_EXCLUSIVE, VLM_MAY_YIELD);
 	vlm_for_each_root(mmu, root, VLM_ROOTS_VALID) {
 		if (root->role.as_id == slot->as_id && done)

@@ -307,6 +307,7 @@ ShadowMachine::~ShadowMachine() {
     const auto last = std::move(vcpus_.back());
     vcpus_.pop_back();
   }
+  vlm_mmu_zap_all(mmu());
   vlm_shadow_destroy(&sh_);
   m_->Settle();
 }

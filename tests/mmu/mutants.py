@@ -256,6 +256,17 @@ MUTANTS = {
          ("nx.c", "		vlm_stat_add(&mmu->stats, VLM_STAT_NX_LPAGE_SPLITS, -1);\n",
           "		vlm_stat_add(&mmu->stats, VLM_STAT_NX_RECOVERIES, -1);\n")],
         "NxTest.ReadTwoExecuteOneExecuteAThird", "VIOLATION NX2"),
+    "nx_switched_after_the_cut_off": Mutant(
+        "the mitigation is switched after the write section of the cut-off: new roots are filled by the old rule",
+        [("zap.c", "	mmu->nx = nx;\n", ""),
+         ("zap.c", "	vlm_root_invalidate_all(mmu);\n	vlm_tdp_end(&op);\n",
+          "	vlm_root_invalidate_all(mmu);\n	vlm_tdp_end(&op);\n	cpu_relax();\n	mmu->nx = nx;\n")],
+        "CutOffTest.SwitchOfTheNxMitigationIsOne", "Value of: s.mmu()->nx",
+        races=[("NxRace.SwitchAndExecution", "VIOLATION NX1")]),
+    "nx_switch_spares_shadow_pages": Mutant(
+        "the cut-off leaves the generation of the shadow MMU as it is",
+        [("zap.c", "		vlm_shadow_obsolete_all(mmu->shadow);\n", "		;\n")],
+        "CutOffTest.SwitchOfTheNxMitigationIsOne", "Expected equality"),
     "nx_listed_unseen": Mutant(
         "a table is listed without a look at whether it was unlinked meanwhile",
         [("nx.c", "	if (READ_ONCE(sp->nx) == VLM_NX_NONE)\n		return;\n", ""),
@@ -417,9 +428,9 @@ MUTANTS = {
         races=[("FaultRace.NotifierBeginAndEnd", "VIOLATION G6"), ("DirtyRace.HarvestAndWrite", "VIOLATION G6")]),
     "zap_at_zero": Mutant(
         "a root is torn down, with yields, after its last reference is gone",
-        [("zap.c", "		vlm_tdp_zap_root(&op, root);\n		drop_claimed(mmu, root);\n	}\n	vlm_tdp_end(&op);\n}\n\nstatic void inv",
+        [("zap.c", "		vlm_tdp_zap_root(&op, root);\n		drop_claimed(mmu, root);\n	}\n	vlm_tdp_end(&op);\n}\n\n/*\n * Everything",
           "		WRITE_ONCE(root->refs.refs, 0);\n		vlm_tdp_zap_root(&op, root);\n"
-          "		WRITE_ONCE(root->refs.refs, 2);\n		drop_claimed(mmu, root);\n	}\n	vlm_tdp_end(&op);\n}\n\nstatic void inv")],
+          "		WRITE_ONCE(root->refs.refs, 2);\n		drop_claimed(mmu, root);\n	}\n	vlm_tdp_end(&op);\n}\n\n/*\n * Everything")],
         races=[("RootRace.ReclaimerAndNotifier", "VIOLATION G1")]),
     "dec_unless_one": Mutant(
         "a reference is dropped by decrementing unless it is the only one, which ends the root",
@@ -447,8 +458,8 @@ MUTANTS = {
     "request_after_unlock": Mutant(
         "vCPUs are told to reload after the write section in which their root became invalid",
         [("root.c", "	spin_unlock(&mmu->pages_lock);\n	vlm_platform_reload_all(mmu);\n", "	spin_unlock(&mmu->pages_lock);\n"),
-         ("zap.c", "	vlm_root_invalidate_all(mmu);\n	vlm_tdp_end(&op);\n}\n",
-          "	vlm_root_invalidate_all(mmu);\n	vlm_tdp_end(&op);\n	vlm_platform_reload_all(mmu);\n}\n")],
+         ("zap.c", "	vlm_root_invalidate_all(mmu);\n	vlm_tdp_end(&op);\n",
+          "	vlm_root_invalidate_all(mmu);\n	vlm_tdp_end(&op);\n	vlm_platform_reload_all(mmu);\n")],
         races=[("FaultRace.CutOffAndReload", "VIOLATION R2")]),
     "find_invalid_root": Mutant(
         "a vCPU may be given a root that was cut off",

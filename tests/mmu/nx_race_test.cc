@@ -18,6 +18,22 @@ void Recover(Race& r) {
   vlm_mmu_recover_nx(r.m.mmu(), 1, VLM_NX_IN_PLACE);
 }
 
+// The mitigation is switched on under a fetch: what it maps is small, or cut off.
+TEST(NxRace, SwitchAndExecution) {
+  const RaceReport report = Explore({}, [](Race& r) {
+    r.m.has_reclaimer = true;
+    r.Memory(0, kMib2, kHva, 2);
+    FakeVcpu& v = r.Vcpu();
+    r.Thread("vcpu", [&r, &v] {
+      EXPECT_EQ(v.Exec(Gpa(0)), Outcome::kDone);
+      r.Note(r.m.Stat(VLM_STAT_PAGES_2M) ? "huge" : "small");
+    });
+    r.Thread("parameter", [&r] { vlm_mmu_set_nx(r.m.mmu(), VLM_NX_ON); });
+  });
+  EXPECT_GT(report.Saw("huge"), 0u);
+  EXPECT_GT(report.Saw("small"), 0u);
+}
+
 TEST(NxRace, RecoveryAndExecution) {
   const RaceReport report = Explore({}, [](Race& r) {
     HugePage(r);

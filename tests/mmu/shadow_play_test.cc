@@ -67,7 +67,7 @@ class Playground {
           s_.m().host().Drop(kHva + 512 + rng_() % 512, 1);
         break;
       case 20:
-        if (rng_() % 8 == 0) vlm_shadow_zap_all_fast(s_.sh());
+        if (rng_() % 8 == 0) vlm_zap_all_fast(s_.mmu());
         break;
       case 21:
         vlm_shadow_shrink(s_.sh(), rng_() % 4);

@@ -55,7 +55,7 @@ TEST_F(ShadowListTest, TwentyFiveFlatPagesYieldTwice) {
   s.sh()->zap_budget = kTenPages;
   Pages(25);
   AlwaysBreak();
-  vlm_shadow_zap_all_fast(s.sh());
+  vlm_zap_all_fast(s.mmu());
   EXPECT_EQ(Yields(), 2u);
   EXPECT_EQ(s.sh()->nr_pages, 0u);
 }
@@ -64,14 +64,14 @@ TEST_F(ShadowListTest, TwentyFiveFlatPagesYieldTwice) {
 TEST_F(ShadowListTest, DefaultBudgetIsOnePage) {
   Pages(25);
   AlwaysBreak();
-  vlm_shadow_zap_all_fast(s.sh());
+  vlm_zap_all_fast(s.mmu());
   EXPECT_EQ(Yields(), 24u);
   EXPECT_LE(s.m().Stat(VLM_STAT_MAX_HOLD), u64{VLM_YIELD_BUDGET + 2 * VLM_STEP_MAX});
 }
 
 TEST_F(ShadowListTest, NobodyWaitsNobodyYields) {
   Pages(25);
-  vlm_shadow_zap_all_fast(s.sh());
+  vlm_zap_all_fast(s.mmu());
   EXPECT_EQ(Yields(), 0u);
 }
 
@@ -84,7 +84,7 @@ TEST_F(ShadowListTest, EveryThirdPageZapsAChild) {
   }
   ASSERT_EQ(s.sh()->nr_pages, 32u);
   AlwaysBreak();
-  vlm_shadow_zap_all_fast(s.sh());
+  vlm_zap_all_fast(s.mmu());
   // 32 pages, and eight parents that children knew: (32 * 512 + 8) / 5120.
   EXPECT_EQ(Yields(), 3u);
   EXPECT_EQ(s.sh()->nr_pages, 0u);
@@ -99,7 +99,7 @@ TEST_F(ShadowListTest, PagesInUseCountToo) {
   for (auto* root : roots) vlm_shadow_root_get(root);
   write_unlock(&s.mmu()->lock);
   AlwaysBreak();
-  vlm_shadow_zap_all_fast(s.sh());
+  vlm_zap_all_fast(s.mmu());
   EXPECT_EQ(Yields(), 2u);
   write_lock(&s.mmu()->lock);
   for (auto* root : roots) vlm_shadow_root_put(s.sh(), root);
@@ -115,7 +115,7 @@ TEST_F(ShadowListTest, BreaksAreBoundedWhileOthersFill) {
   s.m().on_resched = [&] {
     if (added < 400) Pages(4), added += 4;
   };
-  vlm_shadow_zap_all_fast(s.sh());
+  vlm_zap_all_fast(s.mmu());
   s.m().on_resched = nullptr;
   EXPECT_LE(Yields(), kPages);
   EXPECT_EQ(s.sh()->nr_pages, static_cast<u64>(added)) << "live pages stay";
@@ -136,7 +136,7 @@ TEST_F(ShadowListTest, ReclaimTakesWhatIsParkedFirst) {
     EXPECT_EQ(s.sh()->nr_pages, 25u - 11 + 5) << "no live page was touched";
     s.m().break_mode = FakeMachine::Break::kAlways;
   };
-  vlm_shadow_zap_all_fast(s.sh());
+  vlm_zap_all_fast(s.mmu());
   s.m().on_resched = nullptr;
   EXPECT_EQ(s.sh()->nr_pages, 5u);
   EXPECT_EQ(s.sh()->stats.recycled, 0u);
@@ -222,7 +222,7 @@ TEST_F(CutOffTest, PagesTellTheirGeneration) {
   Fill(1);
   EXPECT_EQ(v.sv()->roots[0]->gen, s.sh()->gen);
   const u64 gen = s.sh()->gen;
-  vlm_shadow_zap_all_fast(s.sh());
+  vlm_zap_all_fast(s.mmu());
   Fill(1);
   EXPECT_EQ(v.sv()->roots[0]->gen, gen + 1);
 }
@@ -235,6 +235,29 @@ TEST_F(CutOffTest, CutOffsAreCounted) {
   EXPECT_EQ(s.m().Stat(VLM_STAT_ZAP_ALL_FAST), before + 1);
 }
 
+// The switch of the NX mitigation is a cut-off like any other: when vCPUs are told to reload, all
+// of it has happened.
+TEST_F(CutOffTest, SwitchOfTheNxMitigationIsOne) {
+  Fill(3);
+  const u64 gen = s.sh()->gen;
+  int told = 0;
+  const auto on_reload = s.m().on_reload;
+  s.m().on_reload = [&] {
+    on_reload();
+    told++;
+    EXPECT_TRUE(shim_is_held(&s.mmu()->lock, SHIM_HELD_WRITE));
+    EXPECT_TRUE(s.mmu()->nx);
+    EXPECT_EQ(Obsolete(), s.sh()->nr_pages);
+  };
+  vlm_mmu_set_nx(s.mmu(), VLM_NX_ON);
+  EXPECT_EQ(told, 1);
+  EXPECT_EQ(s.sh()->gen, gen + 1);
+  EXPECT_EQ(s.sh()->nr_pages, 0u);
+  vlm_mmu_set_nx(s.mmu(), VLM_NX_ON);
+  EXPECT_EQ(told, 1) << "nothing changed";
+  s.m().on_reload = on_reload;
+}
+
 // 6: in batches; the guest runs in the gaps.
 TEST_F(CutOffTest, GuestRunsBetweenBatches) {
   Fill(40);
@@ -244,7 +267,7 @@ TEST_F(CutOffTest, GuestRunsBetweenBatches) {
     runs++;
     EXPECT_EQ(w.Access(kGva + ((static_cast<u64>(runs) % 40) << 21), kR).gfn, 9u);
   };
-  vlm_shadow_zap_all_fast(s.sh());
+  vlm_zap_all_fast(s.mmu());
   s.m().on_resched = nullptr;
   EXPECT_GE(runs, 30);
   EXPECT_EQ(Obsolete(), 0u);
@@ -255,7 +278,7 @@ TEST_F(CutOffTest, GuestRunsBetweenBatches) {
 TEST_F(CutOffTest, FlushesAreCollapsed) {
   Fill(40);
   const u64 flushes = s.m().flushes, reloads = s.m().reloads;
-  vlm_shadow_zap_all_fast(s.sh());
+  vlm_zap_all_fast(s.mmu());
   EXPECT_LE(s.m().flushes - flushes, 1u);
   EXPECT_EQ(s.m().reloads - reloads, 1u);
 }
@@ -273,7 +296,7 @@ TEST_F(CutOffTest, ReclaimCommitsBeforeItEvicts) {
     EXPECT_EQ(s.sh()->nr_parked, 0u);
     EXPECT_EQ(s.sh()->nr_pages, pages);
   };
-  vlm_shadow_zap_all_fast(s.sh());
+  vlm_zap_all_fast(s.mmu());
   s.m().on_resched = nullptr;
   EXPECT_TRUE(done);
 }
@@ -294,7 +317,7 @@ TEST_F(CutOffTest, LookupsSkipObsoletePages) {
     EXPECT_EQ(Find(pt, 1)->gen, s.sh()->gen);
     s.Check();
   };
-  vlm_shadow_zap_all_fast(s.sh());
+  vlm_zap_all_fast(s.mmu());
   s.m().on_resched = nullptr;
   EXPECT_TRUE(looked);
   EXPECT_TRUE(Find(pt, 1)) << "made during the zap: lives";
@@ -309,7 +332,7 @@ TEST_F(CutOffTest, OneObsoleteGenerationAtMost) {
       vlm_shadow_page* sp;
       list_for_each_entry(sp, &s.sh()->active, page.link) ASSERT_GE(sp->gen + 1, s.sh()->gen);
     };
-    vlm_shadow_zap_all_fast(s.sh());
+    vlm_zap_all_fast(s.mmu());
     s.m().on_resched = nullptr;
     ASSERT_EQ(Obsolete(), 0u);
   }
@@ -322,7 +345,7 @@ TEST_F(CutOffTest, RootInUseIsOffTheListAndFreedByTheLastPut) {
   vlm_shadow_page* root = v.sv()->roots[0];
   ASSERT_EQ(root, w.sv()->roots[0]);
   ASSERT_EQ(root->root_count, 2u);
-  vlm_shadow_zap_all_fast(s.sh());
+  vlm_zap_all_fast(s.mmu());
   EXPECT_EQ(s.sh()->nr_pages, 0u);
   EXPECT_TRUE(root->page.invalid);
   EXPECT_TRUE(list_empty(&root->page.link));

@@ -204,7 +204,7 @@ TEST_F(UnsyncGraphTest, RandomGraphs) {
           todo.push_back(child);
     }
     write_unlock(&s.mmu()->lock);
-    vlm_shadow_zap_all_fast(s.sh());
+    vlm_zap_all_fast(s.mmu());
     ASSERT_EQ(s.sh()->nr_pages, 0u);
     s.m().Settle();
   }
