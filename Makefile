@@ -7,6 +7,7 @@
 #   make unit          unit tests in user space, under ASan+UBSan and under TSan
 #   make scale         what the MMU's operations cost up to a guest of 12 TiB, simulated
 #   make soak          random operations on the MMU under ASan+UBSan, for SOAK=600 seconds
+#   make bench         what operations cost, beside kvm_intel
 #   make selftest      the list of selftests in the test machine
 #   make conformance   the same with what takes minutes: longer races, the kernel's own larger tests
 #   make lint          style and layering; make format rewrites the C++ files
@@ -245,13 +246,10 @@ run: vmm
 	$(RUN) -v --kernel $(KERNEL) --mem 1024 --timeout 900 $(PARAMS) --log build/run.log --add $$guest:/guest/kernel \
 	  -- $(VMM) run --kernel /guest/kernel --mem 256M -- uname -r
 
-# Ticks per operation, on the stock module and on this one; in the emulated machine a tick is an instruction.
-bench: kmod vmm
-	@for node in --peer ""; do \
-	  $(RUN) --kernel $(KERNEL) --mem 1792 $$node -- build/host/selftests/memslot_perf --mib 1024 || exit 1; \
-	done
-	@$(RUN) --kernel $(KERNEL) --mem 1792 -- build/host/selftests/memslot_perf --mib 1024 --quirk off
-	@for node in --peer ""; do $(RUN) --kernel $(KERNEL) $$node -- build/host/selftests/exit_perf || exit 1; done
+# Instructions per operation on the stock module and on this one, in one boot; rows and targets in selftests/bench.toml.
+bench: vmm
+	@$(MAKE) kmod KERNELS="$(filter $(KERNELS),$(KERNEL))" MODULES=kmod:vellum
+	@python3 selftests/bench.py --kernel $(KERNEL)
 
 debug: kmod vmm
 	@$(RUN) -v --kernel $(KERNEL) --mem 1024 $(PARAMS) --log build/debug.log --add $(VMM) --script $(SCRIPT)

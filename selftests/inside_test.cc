@@ -13,63 +13,16 @@
 #include <vector>
 
 #include "lib/check.h"
-#include "lib/guest.h"
+#include "lib/walker.h"
 
 namespace {
 
-using guest::Machine;
-using guest::Mode;
-using kvm::Mapping;
+using guest::SlotWalker;
 
-constexpr uint64_t kBase = 0x40000000;
-constexpr uint64_t kBaseGfn = kBase >> 12;
+constexpr uint64_t kBase = guest::kWalkBase;
 constexpr size_t kPage = 4096;
 constexpr size_t kPages = 64;
 const std::string kTracing = "/sys/kernel/tracing/";
-
-// Adds to the first word of each of RCX pages from RSI on, or reads it if RDI is 0; reports.
-GUEST_CODE(walk, 64, R"(
-0: in $0x20, %al
-  mov %rsi, %rbx
-  mov %rcx, %rbp
-1: test %rdi, %rdi
-  jz 2f
-  add %rdi, (%rbx)
-2: mov (%rbx), %rax
-  add $0x1000, %rbx
-  dec %rbp
-  jnz 1b
-  out %al, $0x10
-  jmp 0b
-)");
-
-class Walker {
- public:
-  explicit Walker(uint32_t flags = 0)
-      : memory_(kPages * kPage, MAP_PRIVATE | MAP_ANONYMOUS), machine_(walk, Mode::kLong64) {
-    madvise(memory_.data(), memory_.size(), MADV_NOHUGEPAGE);
-    // The zero page would be mapped without write permission.
-    for (size_t at = 0; at < memory_.size(); at += kPage) memory_.data()[at] = 1;
-    machine_.vm().Map(1, kBase, memory_.size(), memory_.data(), flags);
-    machine_.vcpu().RunUntil(KVM_EXIT_IO);
-  }
-  void Touch(size_t pages, bool write) {
-    kvm_regs regs = machine_.vcpu().regs();
-    regs.rsi = kBase;
-    regs.rcx = pages;
-    regs.rdi = write;
-    machine_.vcpu().SetRegs(regs);
-    machine_.RunUntilOut(0x10);
-    machine_.vcpu().RunUntil(KVM_EXIT_IO);
-  }
-  void Delete() { CHECK_EQ(0, machine_.vm().SetRegion(1, kBase, 0, memory_.data())); }
-  void Create() { machine_.vm().Map(1, kBase, memory_.size(), memory_.data()); }
-  Machine& machine() { return machine_; }
-
- private:
-  Mapping memory_;
-  Machine machine_;
-};
 
 std::string ReadAll(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -127,11 +80,11 @@ void RequireVellum() {
 
 CASE(TracepointsTellWhatHappens) {
   RequireVellum();
-  Walker walker;
+  SlotWalker walker(kPages);
   const std::string folder = Folder(), vm = "vm=" + folder.substr(folder.rfind('-') + 1) + " ";
   Write(kTracing + "trace", "\n");
   Write(kTracing + "events/vellum/enable", "1");
-  walker.Touch(kPages, true);
+  walker.Round(kPages);
   walker.Delete();
   walker.machine().vm().Map(1, 2 * kBase, kPage, walker.machine().low());
   Write(kTracing + "events/vellum/enable", "0");
@@ -153,17 +106,17 @@ CASE(TracepointsTellWhatHappens) {
     CHECK_EQ(1u, Count(lines, {"vlm_root: ", vm, "invalidated", "level=4 as=0 nested=0 invalid"}));
 
   Write(kTracing + "trace", "\n");
-  Walker other;
-  other.Touch(1, true);
+  SlotWalker other(kPages);
+  other.Round(1);
   CHECK_EQ(0u, Count(Lines(ReadAll(kTracing + "trace")), {"vlm_"}));
 }
 
 CASE(EptIsShownAsRanges) {
   RequireVellum();
-  Walker walker;
+  SlotWalker walker(kPages);
   const std::string ept = Folder() + "/ept";
   CHECK_EQ(0u, Count(Lines(ReadAll(ept)), {" 0x40000-"}));
-  walker.Touch(kPages, true);
+  walker.Round(kPages);
   auto lines = Lines(ReadAll(ept));
   CHECK_EQ(1u, Count(lines, {"root ", " as 0 levels 4 valid 0x40000-0x4003f 4K rwx ad wb pfn 0x"}));
   // The code of the guest.
@@ -190,27 +143,23 @@ CASE(EptIsShownAsRanges) {
 
 CASE(EptShowsPermissions) {
   RequireVellum();
-  Walker walker(KVM_MEM_READONLY);
+  SlotWalker walker(kPages, KVM_MEM_READONLY);
   const std::string ept = Folder() + "/ept";
-  walker.Touch(kPages, false);
+  walker.Round(kPages, 0);
   CHECK_EQ(1u, Count(Lines(ReadAll(ept)), {" 0x40000-0x4003f 4K r-x a- wb "}));
 }
 
 CASE(EptShowsDeviceMemory) {
   RequireVellum();
-  Walker walker;
-  kvm_regs regs = walker.machine().vcpu().regs();
-  regs.rsi = kBase + (16 << 20);
-  regs.rcx = 1;
-  regs.rdi = 0;
-  walker.machine().vcpu().SetRegs(regs);
+  SlotWalker walker(kPages);
+  guest::Tell(walker.machine().vcpu(), {.base = kBase + (16 << 20), .pages = 1, .add = 0});
   walker.machine().vcpu().RunUntil(KVM_EXIT_MMIO);
   CHECK_EQ(1u, Count(Lines(ReadAll(Folder() + "/ept")), {" 0x41000-0x41000 mmio generation "}));
 }
 
 CASE(OnlyRootSeesFrames) {
   RequireVellum();
-  Walker walker;
+  SlotWalker walker(kPages);
   const std::string ept = Folder() + "/ept";
   CHECK_EQ(0, access(ept.c_str(), R_OK));
   CHECK_OK(seteuid(65534));
@@ -227,8 +176,8 @@ CASE(TheMachineMayGoFirst) {
   RequireVellum();
   int fd;
   {
-    Walker walker;
-    walker.Touch(kPages, true);
+    SlotWalker walker(kPages);
+    walker.Round(kPages);
     fd = open((Folder() + "/ept").c_str(), O_RDONLY);
     char byte;
     CHECK_EQ(1, read(fd, &byte, 1));
@@ -240,7 +189,7 @@ CASE(TheMachineMayGoFirst) {
 
 CASE(ReadersDoNotDisturb) {
   RequireVellum();
-  Walker walker;
+  SlotWalker walker(kPages);
   const std::string ept = Folder() + "/ept";
   std::atomic<bool> stop{false};
   std::atomic<unsigned> reads{0};
@@ -251,7 +200,7 @@ CASE(ReadersDoNotDisturb) {
     }
   });
   for (int i = 0; i < 20 || reads < 20; ++i) {
-    walker.Touch(kPages, true);
+    walker.Round(kPages);
     walker.Delete();
     walker.Create();
     usleep(100);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The NX huge page mitigation: what a guest executes is mapped by 4-KiB pages, what it reads by
 // huge ones, and those that were split come back after a while.
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 
 #include "lib/check.h"
 #include "lib/guest.h"
+#include "lib/parameter.h"
 #include "lib/stats.h"
 
 namespace {
@@ -17,6 +17,7 @@ namespace {
 using guest::Machine;
 using guest::Mode;
 using kvm::Mapping;
+using kvm::Parameter;
 
 constexpr uint64_t kBase = 0x40000000;
 constexpr size_t kHuge = 2 << 20;
@@ -33,40 +34,6 @@ GUEST_CODE(reader, 64, R"(
 2: out %al, $0x10
   jmp 0b
 )");
-
-// A parameter of the module; the destructor puts the old value back.
-class Parameter {
- public:
-  Parameter(const std::string& name, const std::string& value)
-      : path_(std::string("/sys/module/") + (kvm::IsVellum() ? "vellum" : "kvm") + "/parameters/" +
-              name),
-        before_(Read()) {
-    Write(value);
-  }
-  ~Parameter() { Put(before_); }
-  Parameter(const Parameter&) = delete;
-  Parameter& operator=(const Parameter&) = delete;
-
-  // The errno, or 0.
-  int Put(const std::string& value) const {
-    const kvm::Fd fd(open(path_.c_str(), O_WRONLY));
-    if (fd.get() < 0) return errno;
-    return write(fd.get(), value.data(), value.size()) < 0 ? errno : 0;
-  }
-  void Write(const std::string& value) const { CHECK_EQ(0, Put(value)); }
-  std::string Read() const {
-    char text[32] = "";
-    const kvm::Fd fd(open(path_.c_str(), O_RDONLY));
-    CHECK(fd.get() >= 0);
-    const ssize_t n = read(fd.get(), text, sizeof(text) - 1);
-    CHECK(n >= 0);
-    return std::string(text, static_cast<size_t>(n));
-  }
-
- private:
-  std::string path_;
-  std::string before_;
-};
 
 // A machine whose second slot is three huge pages of the host, each with a function in it.
 class HugeGuest {

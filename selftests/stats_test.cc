@@ -18,54 +18,18 @@
 #include "lib/counters.h"
 #include "lib/guest.h"
 #include "lib/stats.h"
+#include "lib/walker.h"
 
 namespace {
 
 using guest::Machine;
 using guest::Mode;
+using guest::SlotWalker;
 using kvm::Mapping;
 using stats::File;
 
-constexpr uint64_t kBase = 0x40000000;
 constexpr size_t kPage = 4096;
 constexpr size_t kPages = 256;
-
-// Adds to the first word of each of RCX pages from RSI on, reports, and again.
-GUEST_CODE(fill, 64, R"(
-0: in $0x20, %al
-  mov %rsi, %rbx
-  mov %rcx, %rbp
-1: incq (%rbx)
-  add $0x1000, %rbx
-  dec %rbp
-  jnz 1b
-  out %al, $0x10
-  jmp 0b
-)");
-
-class Filler {
- public:
-  Filler() : memory_(kPages * kPage, MAP_PRIVATE | MAP_ANONYMOUS), machine_(fill, Mode::kLong64) {
-    madvise(memory_.data(), memory_.size(), MADV_NOHUGEPAGE);
-    machine_.vm().Map(1, kBase, memory_.size(), memory_.data());
-    machine_.vcpu().RunUntil(KVM_EXIT_IO);
-    kvm_regs regs = machine_.vcpu().regs();
-    regs.rsi = kBase;
-    regs.rcx = kPages;
-    machine_.vcpu().SetRegs(regs);
-  }
-  void Round() {
-    machine_.RunUntilOut(0x10);
-    machine_.vcpu().RunUntil(KVM_EXIT_IO);
-  }
-  void Delete() { CHECK_EQ(0, machine_.vm().SetRegion(1, kBase, 0, memory_.data())); }
-  void Create() { machine_.vm().Map(1, kBase, memory_.size(), memory_.data()); }
-  Machine& machine() { return machine_; }
-
- private:
-  Mapping memory_;
-  Machine machine_;
-};
 
 void CheckFormat(const File& file) {
   const kvm_stats_header& h = file.header();
@@ -90,7 +54,7 @@ void CheckFormat(const File& file) {
 }
 
 CASE(TheFileDescribesItself) {
-  Machine machine(fill, Mode::kLong64);
+  Machine machine(guest::kWalkCode, Mode::kLong64);
   CHECK_EQ(1, machine.vm().Capability(KVM_CAP_BINARY_STATS_FD));
   const File vm(machine.vm().fd()), vcpu(machine.vcpu().fd());
   CheckFormat(vm);
@@ -100,7 +64,7 @@ CASE(TheFileDescribesItself) {
 
 // Any piece reads as the same bytes of the whole.
 CASE(PiecesAreThoseOfTheWhole) {
-  Machine machine(fill, Mode::kLong64);
+  Machine machine(guest::kWalkCode, Mode::kLong64);
   const File file(machine.vcpu().fd());
   std::vector<uint8_t> whole(file.size() + 100, 0xee), piece(file.size());
   CHECK_EQ(static_cast<ssize_t>(file.size()), pread(file.fd(), whole.data(), whole.size(), 0));
@@ -120,7 +84,7 @@ CASE(PiecesAreThoseOfTheWhole) {
 }
 
 CASE(PastTheEndThereIsNothing) {
-  Machine machine(fill, Mode::kLong64);
+  Machine machine(guest::kWalkCode, Mode::kLong64);
   const File file(machine.vm().fd());
   char byte;
   CHECK_EQ(0, pread(file.fd(), &byte, 1, static_cast<off_t>(file.size())));
@@ -132,7 +96,7 @@ CASE(PastTheEndThereIsNothing) {
 
 CASE(SeekingMovesTheNextRead) {
   if (!kvm::IsVellum()) check::Skip("KVM's file takes a seek and stays where it is");
-  Machine machine(fill, Mode::kLong64);
+  Machine machine(guest::kWalkCode, Mode::kLong64);
   const File file(machine.vm().fd());
   uint32_t offset;
   CHECK_EQ(12, lseek(file.fd(), 12, SEEK_SET));
@@ -144,7 +108,7 @@ CASE(SeekingMovesTheNextRead) {
 }
 
 CASE(OnlyReadingIsPossible) {
-  Machine machine(fill, Mode::kLong64);
+  Machine machine(guest::kWalkCode, Mode::kLong64);
   const File file(machine.vm().fd());
   const Mapping nowhere(kPage, MAP_PRIVATE | MAP_ANONYMOUS);
   CHECK_OK(mprotect(nowhere.data(), kPage, PROT_NONE));
@@ -161,7 +125,7 @@ CASE(OnlyReadingIsPossible) {
 }
 
 CASE(NoDescriptorLeft) {
-  Machine machine(fill, Mode::kLong64);
+  Machine machine(guest::kWalkCode, Mode::kLong64);
   const rlimit none{3, 3};
   rlimit before;
   CHECK_OK(getrlimit(RLIMIT_NOFILE, &before));
@@ -177,10 +141,10 @@ CASE(NoDescriptorLeft) {
 CASE(TheMachineMayGoFirst) {
   std::optional<File> vm, vcpu;
   {
-    Filler filler;
-    filler.Round();
-    vm.emplace(filler.machine().vm().fd());
-    vcpu.emplace(filler.machine().vcpu().fd());
+    SlotWalker walker(kPages);
+    walker.Round(kPages);
+    vm.emplace(walker.machine().vm().fd());
+    vcpu.emplace(walker.machine().vcpu().fd());
   }
   // The memory went with its process's mapping.
   CHECK_EQ(0u, vm->Value("pages_4k"));
@@ -193,7 +157,7 @@ CASE(TheMachineMayGoFirst) {
 }
 
 CASE(AnotherProcessMayReadButNotOpen) {
-  Machine machine(fill, Mode::kLong64);
+  Machine machine(guest::kWalkCode, Mode::kLong64);
   const File file(machine.vm().fd());
   const pid_t child = fork();
   if (child == 0) {
@@ -207,12 +171,12 @@ CASE(AnotherProcessMayReadButNotOpen) {
 }
 
 CASE(PagesAndFaultsAreCounted) {
-  Filler filler;
-  const File vm(filler.machine().vm().fd()), vcpu(filler.machine().vcpu().fd());
+  SlotWalker walker(kPages);
+  const File vm(walker.machine().vm().fd()), vcpu(walker.machine().vcpu().fd());
   const uint64_t pages = vm.Value("pages_4k"), fixed = vcpu.Value("pf_fixed"),
                  taken = vcpu.Value("pf_taken"), exits = vcpu.Value("exits"),
                  io = vcpu.Value("io_exits");
-  filler.Round();
+  walker.Round(kPages);
   // And at most the guest's own table for that memory.
   const uint64_t mapped = vm.Value("pages_4k") - pages;
   CHECK(mapped == kPages || mapped == kPages + 1);
@@ -222,26 +186,26 @@ CASE(PagesAndFaultsAreCounted) {
   CHECK(vcpu.Value("exits") >= exits + kPages + 2);
   // Another round faults no more.
   const uint64_t after = vcpu.Value("pf_fixed");
-  filler.Round();
+  walker.Round(kPages);
   CHECK_EQ(after, vcpu.Value("pf_fixed"));
 
-  filler.Delete();
+  walker.Delete();
   for (int i = 0; i < 1000 && vm.Value("pages_4k"); ++i) usleep(1000);
   CHECK_EQ(0u, vm.Value("pages_4k"));
 }
 
 CASE(HoldsStayWithinTheBudget) {
   if (!kvm::IsVellum()) check::Skip("KVM does not measure this");
-  Filler filler;
-  const File vm(filler.machine().vm().fd());
+  SlotWalker walker(kPages);
+  const File vm(walker.machine().vm().fd());
   const auto sum = [&](const char* name) {
     const auto values = vm.Values(name);
     return std::accumulate(values.begin(), values.end(), uint64_t{0});
   };
   const uint64_t reads = sum("mmu_hold_read_hist"), writes = sum("mmu_hold_write_hist");
-  filler.Round();
+  walker.Round(kPages);
   CHECK(sum("mmu_hold_read_hist") >= reads + kPages);
-  filler.Delete();
+  walker.Delete();
   CHECK(sum("mmu_hold_write_hist") > writes);
   CHECK(vm.Value("mmu_max_hold") > 0);
   CHECK(vm.Value("mmu_max_hold_read_cycles") > 0);
@@ -250,7 +214,7 @@ CASE(HoldsStayWithinTheBudget) {
 
 CASE(SleepingIsCounted) {
   // Halts until an interrupt that never comes; a signal ends the wait.
-  Machine machine(fill, Mode::kLong64, true);
+  Machine machine(guest::kWalkCode, Mode::kLong64, true);
   kvm_mp_state halted{KVM_MP_STATE_HALTED};
   CHECK_OK(kvm::Ioctl(machine.vcpu().fd(), KVM_SET_MP_STATE, &halted));
   const File vcpu(machine.vcpu().fd());
@@ -278,8 +242,8 @@ CASE(SleepingIsCounted) {
 
 // Readers, a vCPU that counts, and slots that come and go.
 CASE(ReadersDoNotDisturb) {
-  Filler filler;
-  const File vm(filler.machine().vm().fd()), vcpu(filler.machine().vcpu().fd());
+  SlotWalker walker(kPages);
+  const File vm(walker.machine().vm().fd()), vcpu(walker.machine().vcpu().fd());
   std::atomic<bool> stop{false};
   std::atomic<unsigned long> reads{0}, wrong{0};
   const auto read_all = [&](const File& file) {
@@ -297,9 +261,9 @@ CASE(ReadersDoNotDisturb) {
   };
   std::thread a([&] { read_all(vm); }), b([&] { read_all(vcpu); });
   for (int i = 0; i < 20; ++i) {
-    filler.Round();
-    filler.Delete();
-    filler.Create();
+    walker.Round(kPages);
+    walker.Delete();
+    walker.Create();
   }
   while (reads < 10) usleep(1000);
   stop = true;

@@ -21,6 +21,7 @@
 #include "lib/check.h"
 #include "lib/counters.h"
 #include "lib/guest.h"
+#include "lib/walker.h"
 
 namespace {
 
@@ -52,18 +53,6 @@ Mapping Anonymous(size_t size) { return Mapping(size, MAP_PRIVATE | MAP_ANONYMOU
 
 // Shared memory keeps what the guest wrote when the pages are thrown out of the tables.
 Mapping Shared(size_t size) { return Mapping(size, MAP_SHARED | MAP_ANONYMOUS); }
-
-// Adds 1 to the first word of each of RCX pages from RSI on, then reports; for ever.
-GUEST_CODE(count_up, 64, R"(
-0: mov %rsi, %rbx
-  mov %rcx, %rbp
-1: incq (%rbx)
-  add $0x1000, %rbx
-  dec %rbp
-  jnz 1b
-  out %al, $0x10
-  jmp 0b
-)");
 
 // Reads a word of each of RCX pages from RSI on and reports it, for ever.
 GUEST_CODE(look, 64, R"(
@@ -153,7 +142,7 @@ class Refill {
  public:
   explicit Refill(Crowd& crowd) : crowd_(crowd), rounds_(crowd.size()) {
     for (size_t i = 0; i < crowd_.size(); ++i) {
-      crowd_.Arm(i, kWindows + i * kStride, kWindow / kPage);
+      guest::Prepare(crowd_.vcpu(i), {.base = kWindows + i * kStride, .pages = kWindow / kPage});
       threads_.emplace_back([this, i] { Run(i); });
     }
   }
@@ -184,10 +173,11 @@ class Refill {
   void Run(size_t i) {
     try {
       do {
-        crowd_.vcpu(i).RunUntil(KVM_EXIT_IO);
+        guest::Go(crowd_.vcpu(i));
         ++rounds_[i];
         // The next round faults on all of them again.
         madvise(crowd_.window(i), kWindow, MADV_DONTNEED);
+        crowd_.vcpu(i).RunUntil(KVM_EXIT_IO);
       } while (!stop_);
     } catch (const check::Failed&) {
       failed_ = true;
@@ -224,7 +214,7 @@ void CheckWork(counters::Stats& before, counters::Stats& after) {
 CASE(DeleteAndCreateUnderRefill) {
   const unsigned long deletes = check::Number("deletes", 1000);
   Mapping memory = Anonymous(16 * kPage);
-  Crowd crowd(count_up, VcpuCount());
+  Crowd crowd(guest::kWalkCode, VcpuCount());
   crowd.vm().Map(kSlot, kUnrelated, memory.size(), memory.data());
   counters::Stats before = counters::ReadVm();
   Watchdog watchdog("delete and create");
@@ -260,7 +250,7 @@ CASE(GenerationWrapsUnderRefill) {
   if (!kvm::IsVellum()) check::Skip("generations pass at will on vellum alone");
   constexpr int kWraps = 8, kBefore = 2, kAfter = 3;
   Mapping memory = Anonymous(kPage);
-  Crowd crowd(count_up, VcpuCount());
+  Crowd crowd(guest::kWalkCode, VcpuCount());
   Watchdog watchdog("wrap");
   Refill refill(crowd);
   while (refill.least() == 0) usleep(1000);

@@ -59,6 +59,12 @@ std::vector<uint64_t> File::Values(const std::string& name) const {
   return values;
 }
 
+long File::Offset(const std::string& name) const {
+  const auto found = counters_.find(name);
+  if (found == counters_.end()) check::Fail(__FILE__, __LINE__, "there is no counter " + name);
+  return static_cast<long>(header_.data_offset) + found->second.offset;
+}
+
 uint64_t File::Value(const std::string& name) const {
   const auto values = Values(name);
   if (values.empty()) check::Fail(__FILE__, __LINE__, "there is no counter " + name);

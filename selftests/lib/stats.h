@@ -30,7 +30,9 @@ class File {
   size_t size() const { return size_; }
   // Reads all values.
   std::map<std::string, Counter> Read() const;
-  // The first value of a counter that must exist.
+  // Where the first value of a counter that must exist lies in the file.
+  long Offset(const std::string& name) const;
+  // That value.
   uint64_t Value(const std::string& name) const;
   // All its values; none when there is no such counter.
   std::vector<uint64_t> Values(const std::string& name) const;
