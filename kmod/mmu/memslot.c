@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Keep the memslots: sorted sets, their publication, and the checks of a request. */
+/* Keep the memslots: their publication, and the checks of a request. */
 #include "dirty.h"
 #include "generation.h"
 #include "memslot.h"
@@ -16,197 +16,12 @@ struct vlm_memslots *vlm_memslots_get(struct vlm_mmu *mmu, unsigned int as_id)
 	return rcu_dereference_check(mmu->space[as_id].active, true);
 }
 
-/* Index of the first entry of by_gfn that begins after @gfn. */
-static u32 upper_gfn(const struct vlm_memslots *slots, u64 gfn)
-{
-	u32 lo = 0, hi = slots->nr;
-
-	while (lo < hi) {
-		u32 mid = lo + (hi - lo) / 2;
-
-		if (slots->by_gfn[mid]->base_gfn > gfn)
-			hi = mid;
-		else
-			lo = mid + 1;
-	}
-	return lo;
-}
-
-struct vlm_memslot *vlm_memslot_find(const struct vlm_memslots *slots, u64 gfn)
-{
-	u32 i = upper_gfn(slots, gfn);
-	struct vlm_memslot *slot;
-
-	if (!i)
-		return NULL;
-	slot = slots->by_gfn[i - 1];
-	return gfn - slot->base_gfn < slot->npages ? slot : NULL;
-}
-
-u32 vlm_memslot_first_hva(const struct vlm_memslots *slots, unsigned long start)
-{
-	u32 lo = 0, hi = slots->nr;
-
-	/* max_end never falls: all entries before the first larger one end too early. */
-	while (lo < hi) {
-		u32 mid = lo + (hi - lo) / 2;
-
-		if (slots->by_hva[mid].max_end > start)
-			hi = mid;
-		else
-			lo = mid + 1;
-	}
-	return lo;
-}
-
-/* Slots may begin at the same address; their numbers make the order one. */
-static bool hva_before(const struct vlm_memslot_hva *e, unsigned long start, u16 id)
-{
-	return e->start < start || (e->start == start && e->slot->id < id);
-}
-
-/* Index of the first entry of by_hva that is not before @start, @id. */
-static u32 lower_hva(const struct vlm_memslots *slots, unsigned long start, u16 id)
-{
-	u32 lo = 0, hi = slots->nr;
-
-	while (lo < hi) {
-		u32 mid = lo + (hi - lo) / 2;
-
-		if (hva_before(&slots->by_hva[mid], start, id))
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
-/*
- * An entry came or went at @from. Those behind have moved together with their maxima: where
- * one comes out as it was, the rest does, too. That is at once unless slots overlap.
- */
-static void update_max_end(struct vlm_memslots *slots, u32 from)
-{
-	unsigned long max_end = from ? slots->by_hva[from - 1].max_end : 0;
-	u32 i;
-
-	for (i = from; i < slots->nr; i++) {
-		struct vlm_memslot_hva *e = &slots->by_hva[i];
-
-		if (e->end > max_end)
-			max_end = e->end;
-		if (e->max_end == max_end)
-			break;
-		e->max_end = max_end;
-	}
-}
-
-static void set_insert(struct vlm_memslots *slots, struct vlm_memslot *slot)
-{
-	u32 i = upper_gfn(slots, slot->base_gfn);
-	u32 j = lower_hva(slots, slot->hva, slot->id);
-
-	memmove(slots->by_gfn + i + 1, slots->by_gfn + i, (slots->nr - i) * sizeof(*slots->by_gfn));
-	slots->by_gfn[i] = slot;
-	memmove(slots->by_hva + j + 1, slots->by_hva + j, (slots->nr - j) * sizeof(*slots->by_hva));
-	slots->by_hva[j].start = slot->hva;
-	slots->by_hva[j].end = slot->hva + (slot->npages << PAGE_SHIFT);
-	slots->by_hva[j].max_end = 0;
-	slots->by_hva[j].slot = slot;
-	slots->nr++;
-	update_max_end(slots, j);
-}
-
-static void set_remove(struct vlm_memslots *slots, struct vlm_memslot *slot)
-{
-	u32 i = upper_gfn(slots, slot->base_gfn) - 1;
-	u32 j = lower_hva(slots, slot->hva, slot->id);
-
-	slots->nr--;
-	memmove(slots->by_gfn + i, slots->by_gfn + i + 1, (slots->nr - i) * sizeof(*slots->by_gfn));
-	memmove(slots->by_hva + j, slots->by_hva + j + 1, (slots->nr - j) * sizeof(*slots->by_hva));
-	update_max_end(slots, j);
-}
-
 static void set_apply(struct vlm_memslots *slots, struct vlm_memslot *old, struct vlm_memslot *fresh)
 {
-	if (old && fresh && old->base_gfn == fresh->base_gfn && old->hva == fresh->hva) {
-		slots->by_gfn[upper_gfn(slots, old->base_gfn) - 1] = fresh;
-		slots->by_hva[lower_hva(slots, old->hva, old->id)].slot = fresh;
-		return;
-	}
 	if (old)
-		set_remove(slots, old);
+		vlm_memslots_remove(slots, old);
 	if (fresh)
-		set_insert(slots, fresh);
-}
-
-/* Room for @slots->nr + 1 entries. A reader may be inside unless the set is idle. */
-struct set_room {
-	struct vlm_memslot **by_gfn;
-	struct vlm_memslot_hva *by_hva;
-	u32 capacity;
-};
-
-static int room_alloc(const struct vlm_memslots *slots, struct set_room *room)
-{
-	u32 capacity = slots->capacity ? 2 * slots->capacity : 16;
-
-	memset(room, 0, sizeof(*room));
-	if (slots->nr < slots->capacity)
-		return 0;
-	room->by_gfn = (struct vlm_memslot **)kvcalloc(capacity, sizeof(*room->by_gfn),
-						       GFP_KERNEL_ACCOUNT);
-	room->by_hva = (struct vlm_memslot_hva *)kvcalloc(capacity, sizeof(*room->by_hva),
-							  GFP_KERNEL_ACCOUNT);
-	room->capacity = capacity;
-	if (room->by_gfn && room->by_hva)
-		return 0;
-	kvfree(room->by_gfn);
-	kvfree(room->by_hva);
-	memset(room, 0, sizeof(*room));
-	return -ENOMEM;
-}
-
-static void room_free(struct set_room *room)
-{
-	kvfree(room->by_gfn);
-	kvfree(room->by_hva);
-}
-
-/* Move @slots into @room; the set is idle. What is left in @room is the old storage. */
-static void room_use(struct vlm_memslots *slots, struct set_room *room)
-{
-	struct set_room old = { slots->by_gfn, slots->by_hva, slots->capacity };
-
-	if (!room->capacity)
-		return;
-	if (slots->nr) {
-		memcpy(room->by_gfn, slots->by_gfn, slots->nr * sizeof(*room->by_gfn));
-		memcpy(room->by_hva, slots->by_hva, slots->nr * sizeof(*room->by_hva));
-	}
-	slots->by_gfn = room->by_gfn;
-	slots->by_hva = room->by_hva;
-	slots->capacity = room->capacity;
-	*room = old;
-}
-
-/* Have room to add one slot, in both sets. */
-static int reserve(struct vlm_mmu *mmu, struct vlm_memslot_space *space, struct set_room *later)
-{
-	struct vlm_memslots *active = vlm_memslots_get(mmu, (unsigned int)(space - mmu->space));
-	struct vlm_memslots *idle = &space->sets[active == &space->sets[0]];
-	struct set_room now;
-
-	if (room_alloc(idle, &now))
-		return -ENOMEM;
-	if (room_alloc(active, later)) {
-		room_free(&now);
-		return -ENOMEM;
-	}
-	room_use(idle, &now);
-	room_free(&now);
-	return 0;
+		vlm_memslots_insert(slots, fresh);
 }
 
 /*
@@ -214,7 +29,7 @@ static int reserve(struct vlm_mmu *mmu, struct vlm_memslot_space *space, struct 
  * reader sees @old.
  */
 static void publish(struct vlm_mmu *mmu, unsigned int as_id, struct vlm_memslot *old,
-		    struct vlm_memslot *fresh, struct set_room *later)
+		    struct vlm_memslot *fresh)
 {
 	struct vlm_memslot_space *space = &mmu->space[as_id];
 	struct vlm_memslots *active = vlm_memslots_get(mmu, as_id);
@@ -235,8 +50,6 @@ static void publish(struct vlm_mmu *mmu, unsigned int as_id, struct vlm_memslot 
 	vlm_trace_slot_update(mmu, old, fresh, gen);
 
 	/* The former set is nobody's now. */
-	if (later)
-		room_use(active, later);
 	set_apply(active, old, fresh);
 }
 
@@ -278,6 +91,8 @@ int vlm_memslots_init(struct vlm_mmu *mmu)
 		struct vlm_memslot_space *space = &mmu->space[as_id];
 
 		memset(space, 0, sizeof(*space));
+		vlm_memslots_clear(&space->sets[0], 0);
+		vlm_memslots_clear(&space->sets[1], 1);
 		space->sets[0].generation = vlm_generation_first(as_id);
 		RCU_INIT_POINTER(space->active, &space->sets[0]);
 	}
@@ -285,23 +100,28 @@ int vlm_memslots_init(struct vlm_mmu *mmu)
 	return 0;
 }
 
+/* Free @slot and, unless @keeper has them now, its dirty log and its reverse map. */
+static void slot_free(struct vlm_memslot *slot, const struct vlm_memslot *keeper)
+{
+	if (!keeper || keeper->dirty != slot->dirty)
+		kvfree(slot->dirty);
+	if (!keeper || keeper->rmap != slot->rmap)
+		vlm_slot_rmap_free(slot->rmap);
+	kfree(slot);
+}
+
 void vlm_memslots_destroy(struct vlm_mmu *mmu)
 {
 	unsigned int as_id;
-	u32 i;
 
 	for (as_id = 0; as_id < VLM_AS_NUM; as_id++) {
 		struct vlm_memslot_space *space = &mmu->space[as_id];
 		struct vlm_memslots *slots = vlm_memslots_get(mmu, as_id);
+		struct vlm_memslot *slot;
 
-		for (i = 0; slots && i < slots->nr; i++) {
-			kvfree(slots->by_gfn[i]->dirty);
-			vlm_slot_rmap_free(slots->by_gfn[i]->rmap);
-			kfree(slots->by_gfn[i]);
-		}
-		for (i = 0; i < 2; i++) {
-			kvfree(space->sets[i].by_gfn);
-			kvfree(space->sets[i].by_hva);
+		while (slots && (slot = vlm_memslot_first(slots))) {
+			vlm_memslots_remove(slots, slot);
+			slot_free(slot, NULL);
 		}
 		kvfree(space->by_id);
 		memset(space, 0, sizeof(*space));
@@ -342,27 +162,12 @@ static int reserve_id(struct vlm_memslot_space *space, u32 id)
 static bool overlaps(const struct vlm_memslots *slots, const struct vlm_memslot *slot,
 		     const struct vlm_memslot *except)
 {
-	u32 i = upper_gfn(slots, slot->base_gfn + slot->npages - 1);
+	struct vlm_memslot *other = vlm_memslot_floor(slots, slot->base_gfn + slot->npages - 1);
 
-	for (; i; i--) {
-		const struct vlm_memslot *other = slots->by_gfn[i - 1];
-
-		if (other == except)
-			continue;
-		/* Without overlap among themselves, only the nearest two below can matter. */
-		return other->base_gfn + other->npages > slot->base_gfn;
-	}
-	return false;
-}
-
-/* Free @slot and, unless @keeper has them now, its dirty log and its reverse map. */
-static void slot_free(struct vlm_memslot *slot, const struct vlm_memslot *keeper)
-{
-	if (!keeper || keeper->dirty != slot->dirty)
-		kvfree(slot->dirty);
-	if (!keeper || keeper->rmap != slot->rmap)
-		vlm_slot_rmap_free(slot->rmap);
-	kfree(slot);
+	/* Without overlap among themselves, only the nearest two below can matter. */
+	if (other && other == except)
+		other = vlm_memslot_prev(slots, other);
+	return other && other->base_gfn + other->npages > slot->base_gfn;
 }
 
 /* A version of the slot in @req with room for its dirty log. */
@@ -404,7 +209,6 @@ static int slot_create(struct vlm_mmu *mmu, const struct vlm_memslot_request *re
 {
 	struct vlm_memslot *slot = slot_alloc(mmu, req, NULL);
 	struct vlm_memslot_space *space;
-	struct set_room later;
 	int err;
 
 	if (!slot)
@@ -413,16 +217,13 @@ static int slot_create(struct vlm_mmu *mmu, const struct vlm_memslot_request *re
 	err = overlaps(vlm_memslots_get(mmu, slot->as_id), slot, NULL) ? -EEXIST : 0;
 	if (!err)
 		err = reserve_id(space, slot->id);
-	if (!err)
-		err = reserve(mmu, space, &later);
 	if (err) {
 		slot_free(slot, NULL);
 		return err;
 	}
 	space->by_id[slot->id] = slot;
 	mmu->nr_slot_pages += slot->npages;
-	publish(mmu, slot->as_id, NULL, slot, &later);
-	room_free(&later);
+	publish(mmu, slot->as_id, NULL, slot);
 	return 0;
 }
 
@@ -437,13 +238,13 @@ static int slot_replace(struct vlm_mmu *mmu, struct vlm_memslot *old, struct vlm
 		return -ENOMEM;
 	/* First stop faults from installing, then cut the vCPUs off, then let the slot go. */
 	invalid->flags |= VLM_MEMSLOT_INVALID;
-	publish(mmu, old->as_id, old, invalid, NULL);
+	publish(mmu, old->as_id, old, invalid);
 	if (zap == VLM_SLOT_ZAP_OWN)
 		vlm_zap_slot(mmu, invalid);
 	else
 		vlm_zap_all_fast(mmu);
 	mmu->space[old->as_id].by_id[old->id] = fresh;
-	publish(mmu, old->as_id, invalid, fresh, NULL);
+	publish(mmu, old->as_id, invalid, fresh);
 	kfree(invalid);
 	return 0;
 }
@@ -486,7 +287,7 @@ static int slot_change_flags(struct vlm_mmu *mmu, struct vlm_memslot *old,
 	if (!slot)
 		return -ENOMEM;
 	mmu->space[old->as_id].by_id[old->id] = slot;
-	publish(mmu, old->as_id, old, slot, NULL);
+	publish(mmu, old->as_id, old, slot);
 	if (slot->flags & VLM_MEMSLOT_LOG_DIRTY)
 		vlm_memslot_start_logging(mmu, slot);
 	else

@@ -11,6 +11,7 @@
 #define VLM_MMU_MEMSLOT_H
 
 #include "platform.h"
+#include "slot_set.h"
 
 #define VLM_AS_NUM		2	/* 0: normal, 1: system-management mode */
 #define VLM_MEMSLOTS_MAX	32764	/* KVM_CAP_NR_MEMSLOTS, per address space */
@@ -28,7 +29,8 @@ struct vlm_slot_rmap;
 #define VLM_GEN_UPDATING	BIT_ULL(63)
 
 /**
- * struct vlm_memslot - one range of guest memory; constant once published
+ * struct vlm_memslot - one range of guest memory; constant once published, but
+ *	for how it hangs in the version that has no readers
  * @base_gfn:	first frame
  * @npages:	length, never 0
  * @hva:	host virtual address of the first byte
@@ -38,6 +40,7 @@ struct vlm_slot_rmap;
  * @dirty:	one bit per page, or NULL when not logged, or logged by rings; bits are
  *		set and cleared atomically; shared by successive versions of the slot
  * @rmap:	reverse map, shared likewise; NULL in a machine that does not shadow
+ * @nodes:	of the two versions of the address space; the set's that they hang in
  */
 struct vlm_memslot {
 	u64 base_gfn;
@@ -48,31 +51,7 @@ struct vlm_memslot {
 	u8 as_id;
 	unsigned long *dirty;
 	struct vlm_slot_rmap *rmap;
-};
-
-/* A slot in order of its host address. */
-struct vlm_memslot_hva {
-	unsigned long start;
-	unsigned long end;
-	unsigned long max_end;		/* highest end of this and all earlier entries */
-	struct vlm_memslot *slot;
-};
-
-/**
- * struct vlm_memslots - one version of an address space
- * @generation:	grows with each update; VLM_GEN_UPDATING while one runs. Different
- *		address spaces never have the same value.
- * @nr:		slots in use
- * @capacity:	room in both arrays
- * @by_gfn:	sorted by base_gfn, without overlap
- * @by_hva:	sorted by start, then by number of the slot; may overlap
- */
-struct vlm_memslots {
-	u64 generation;
-	u32 nr;
-	u32 capacity;
-	struct vlm_memslot **by_gfn;
-	struct vlm_memslot_hva *by_hva;
+	struct vlm_memslot_node nodes[2];
 };
 
 /**
@@ -128,12 +107,8 @@ int vlm_memslots_skip_generations(struct vlm_mmu *mmu, u64 left);
 
 /* The current version. Valid within the read section, or under the slots lock. */
 struct vlm_memslots *vlm_memslots_get(struct vlm_mmu *mmu, unsigned int as_id);
-/* The slot that holds @gfn, an INVALID one included, or NULL. */
-struct vlm_memslot *vlm_memslot_find(const struct vlm_memslots *slots, u64 gfn);
 /* The slot numbered @slot (address space in the upper half), or NULL. Slots lock. */
 struct vlm_memslot *vlm_memslot_by_id(struct vlm_mmu *mmu, u32 slot);
-/* Index into by_hva of the first slot that may touch [start, ...). */
-u32 vlm_memslot_first_hva(const struct vlm_memslots *slots, unsigned long start);
 
 static inline unsigned long vlm_memslot_hva_of(const struct vlm_memslot *slot, u64 gfn)
 {

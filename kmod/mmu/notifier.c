@@ -14,42 +14,35 @@ void vlm_notifier_init(struct vlm_notifier_state *n)
 
 /* A part of a slot. */
 struct hva_part {
-	struct vlm_memslot *slot;
 	u64 start;	/* gfn */
 	u64 end;
 };
 
-/* Find the next slot that [start, end) touches, from index *@i on. */
-static bool next_part(const struct vlm_memslots *slots, u32 *i, unsigned long start,
-		      unsigned long end, struct hva_part *part)
+/* What of @slot lies in [start, end), which it meets. */
+static struct hva_part part_of(const struct vlm_memslot *slot, unsigned long start,
+			       unsigned long end)
 {
-	for (; *i < slots->nr && slots->by_hva[*i].start < end; (*i)++) {
-		const struct vlm_memslot_hva *e = &slots->by_hva[*i];
-		unsigned long first, last;
+	unsigned long slot_last = vlm_memslot_hva_of(slot, slot->base_gfn + slot->npages) - 1;
+	unsigned long first = start > slot->hva ? start : slot->hva;
+	unsigned long last = end - 1 < slot_last ? end - 1 : slot_last;
 
-		if (e->end <= start)
-			continue;
-		first = start > e->start ? start : e->start;
-		last = (end < e->end ? end : e->end) - 1;
-		part->slot = e->slot;
-		part->start = e->slot->base_gfn + ((first - e->start) >> PAGE_SHIFT);
-		part->end = e->slot->base_gfn + ((last - e->start) >> PAGE_SHIFT) + 1;
-		(*i)++;
-		return true;
-	}
-	return false;
+	return (struct hva_part){
+		.start = slot->base_gfn + ((first - slot->hva) >> PAGE_SHIFT),
+		.end = slot->base_gfn + ((last - slot->hva) >> PAGE_SHIFT) + 1,
+	};
 }
+
+/* Each slot whose host memory meets [start, end). */
+#define for_each_hva_slot(slots, slot, start, end)				\
+	for ((slot) = vlm_memslot_first_hva((slots), (start), (end)); (slot);	\
+	     (slot) = vlm_memslot_next_hva((slots), (slot), (start), (end)))
 
 static bool meets_slot(struct vlm_mmu *mmu, unsigned long start, unsigned long end)
 {
 	unsigned int as_id;
 
 	for (as_id = 0; as_id < VLM_AS_NUM; as_id++) {
-		const struct vlm_memslots *slots = vlm_memslots_get(mmu, as_id);
-		u32 i = vlm_memslot_first_hva(slots, start);
-		struct hva_part part;
-
-		if (next_part(slots, &i, start, end, &part))
+		if (vlm_memslot_first_hva(vlm_memslots_get(mmu, as_id), start, end))
 			return true;
 	}
 	return false;
@@ -113,18 +106,19 @@ static void zap_parts(struct vlm_tdp_op *op, unsigned int as_id, unsigned long s
 		      unsigned long end)
 {
 	const struct vlm_memslots *slots = vlm_memslots_get(op->mmu, as_id);
-	u32 i = vlm_memslot_first_hva(slots, start);
 	struct vlm_mmu_page *root;
-	struct hva_part part;
+	struct vlm_memslot *slot;
 
-	while (next_part(slots, &i, start, end, &part)) {
+	for_each_hva_slot(slots, slot, start, end) {
+		struct hva_part part = part_of(slot, start, end);
+
 		/* Invalid roots too: until they are empty they lead to host pages. */
 		vlm_for_each_root(op->mmu, root, VLM_ROOTS_ALL) {
 			if (root->role.as_id == as_id)
 				vlm_tdp_zap_leaves(op, root, part.start, part.end);
 		}
 		if (op->mmu->shadow)
-			vlm_shadow_zap_gfns(op->mmu->shadow, op, part.slot, part.start, part.end);
+			vlm_shadow_zap_gfns(op->mmu->shadow, op, slot, part.start, part.end);
 	}
 }
 
@@ -190,11 +184,13 @@ static bool age_range(struct vlm_mmu *mmu, unsigned long start, unsigned long en
 	rcu_read_lock();
 	for (as_id = 0; as_id < VLM_AS_NUM; as_id++) {
 		const struct vlm_memslots *slots = vlm_memslots_get(mmu, as_id);
-		u32 i = vlm_memslot_first_hva(slots, start);
-		struct hva_part part;
+		struct vlm_memslot *slot;
 
-		while (next_part(slots, &i, start, end, &part))
+		for_each_hva_slot(slots, slot, start, end) {
+			struct hva_part part = part_of(slot, start, end);
+
 			young |= age_part(mmu, as_id, &part, what);
+		}
 	}
 	rcu_read_unlock();
 	/* Permissions were taken to see the next access. */

@@ -503,9 +503,8 @@ void ShadowMachine::Check() {
   if (indirect != sh_.nr_indirect) Violation("COUNT", "nr_indirect is off");
   // Each pointer in the reverse map is that of a leaf: as many pointers as leaves.
   u64 pointers[4] = {}, tables[4] = {};
-  vlm_memslots* slots = vlm_memslots_get(mmu(), 0);
-  for (u32 s = 0; s < slots->nr; s++) {
-    const vlm_memslot* slot = slots->by_gfn[s];
+  const vlm_memslots* slots = vlm_memslots_get(mmu(), 0);
+  for (vlm_memslot* slot = vlm_memslot_first(slots); slot; slot = vlm_memslot_next(slots, slot)) {
     for (int level = 1; level <= 3; level++) {
       const u64 step = u64{1} << (9 * (level - 1));
       for (u64 gfn = slot->base_gfn / step * step; gfn < slot->base_gfn + slot->npages;

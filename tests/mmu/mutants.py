@@ -147,11 +147,18 @@ MUTANTS = {
         "a hold of the lock is counted from lock to unlock, though nobody waited in between",
         [("tdp.c", "	account_hold(op);\n	return false;\n", "	return false;\n")],
         "StatsTest.AHoldEndsWhereNobodyWaits", "Expected"),
-    "maxima_stop_early": Mutant(
-        "the maxima by host address are not carried on behind the next entry",
-        [("memslot.c", "		if (e->max_end == max_end)\n			break;\n		e->max_end = max_end;\n",
-          "		if (e->max_end)\n			break;\n		e->max_end = max_end;\n")],
-        "MemslotTest.MaximaByHostAddressSurviveEveryOrder", "Expected equality"),
+    "host_range_of_a_slot_is_too_long": Mutant(
+        "a slot is found for the page behind its host memory",
+        [("slot_set.c", "(slot->npages << PAGE_SHIFT) - 1;", "(slot->npages << PAGE_SHIFT);")],
+        "MemslotTest.BothSearchesSurviveEveryOrder", "Expected equality"),
+    "search_by_host_range_reaches_too_far": Mutant(
+        "the end of a host range belongs to it",
+        [("slot_set.c", "interval_tree_iter_next(node, start, end - 1)", "interval_tree_iter_next(node, start, end)")],
+        "MemslotTest.BothSearchesSurviveEveryOrder", "Expected equality"),
+    "overlap_looks_at_itself_alone": Mutant(
+        "a slot that moves is compared with itself and not with the one below",
+        [("memslot.c", "		other = vlm_memslot_prev(slots, other);\n", "		return false;\n")],
+        "MemslotTest.AMoveMayNotOverlapTheOneBelow", "Expected equality"),
     "no_break_between_parts": Mutant(
         "a notifier walks over one small slot after another without a look at who waits",
         [("tdp_range.c", "	lockdep_assert_held_write(&op->mmu->lock);\n	vlm_tdp_try_break(op);\n"
@@ -486,10 +493,10 @@ MUTANTS = {
         races=[("DirtyRace.TwoFaultsSplitOneLeaf", "VIOLATION")]),
     "log_after_protect": Mutant(
         "a slot is protected before faults know that it is logged",
-        [("memslot.c", "	publish(mmu, old->as_id, old, slot, NULL);\n	if (slot->flags & VLM_MEMSLOT_LOG_DIRTY)\n"
+        [("memslot.c", "	publish(mmu, old->as_id, old, slot);\n	if (slot->flags & VLM_MEMSLOT_LOG_DIRTY)\n"
           "		vlm_memslot_start_logging(mmu, slot);\n	else\n",
           "	if (slot->flags & VLM_MEMSLOT_LOG_DIRTY)\n		vlm_memslot_start_logging(mmu, slot);\n"
-          "	publish(mmu, old->as_id, old, slot, NULL);\n	if (!(slot->flags & VLM_MEMSLOT_LOG_DIRTY))\n")],
+          "	publish(mmu, old->as_id, old, slot);\n	if (!(slot->flags & VLM_MEMSLOT_LOG_DIRTY))\n")],
         races=[("DirtyRace.SplitAndFault", "REPEAT")]),
     "no_wake": Mutant(
         "the end of an invalidation does not wake the slot update that waits for it",
@@ -497,15 +504,15 @@ MUTANTS = {
         races=[("SlotRace.CreateInTheMiddleOfAnInvalidation", "VIOLATION DEADLOCK")]),
     "delete_without_invalid": Mutant(
         "a slot goes without having been published as invalid before the cut-off",
-        [("memslot.c", "	publish(mmu, old->as_id, old, invalid, NULL);\n", ""),
-         ("memslot.c", "	publish(mmu, old->as_id, invalid, fresh, NULL);\n",
+        [("memslot.c", "	publish(mmu, old->as_id, old, invalid);\n", ""),
+         ("memslot.c", "	publish(mmu, old->as_id, invalid, fresh);\n",
           "	publish(mmu, old->as_id, old, fresh, NULL);\n")],
         races=[("SlotRace.DeleteAndFault", "VIOLATION")]),
     "cut_off_before_invalid": Mutant(
         "a slot is published as invalid after the cut-off",
-        [("memslot.c", "	publish(mmu, old->as_id, old, invalid, NULL);\n	if (zap", "	if (zap"),
+        [("memslot.c", "	publish(mmu, old->as_id, old, invalid);\n	if (zap", "	if (zap"),
          ("memslot.c", "		vlm_zap_all_fast(mmu);\n	mmu->space",
-          "		vlm_zap_all_fast(mmu);\n	publish(mmu, old->as_id, old, invalid, NULL);\n	mmu->space")],
+          "		vlm_zap_all_fast(mmu);\n	publish(mmu, old->as_id, old, invalid);\n	mmu->space")],
         races=[("SlotRace.DeleteAndFault", "VIOLATION")]),
     "any_generation_matches": Mutant(
         "an mmio entry is believed whatever its generation",
