@@ -81,9 +81,10 @@ void vlm_tdp_protect_bits(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 
 		if (vlm_spte_is_leaf(iter.old, iter.level)) {
 			if (next_page(&set, gfn, end) < end)
 				protect_entry(op, iter.sptep, iter.level);
-			continue;
+			/* Another thread may have split it meanwhile: then the pages are below. */
+			iter.old = vlm_spte_read(iter.sptep);
 		}
-		if (iter.level > VLM_LEVEL_2M || !vlm_spte_is_present(iter.old))
+		if (iter.level > VLM_LEVEL_2M || !vlm_spte_is_nonleaf(iter.old, iter.level))
 			continue;
 		table = vlm_platform_table_va(vlm_spte_pa(iter.old));
 		for (gfn = next_page(&set, gfn, end); gfn < end;

@@ -143,6 +143,40 @@ TEST(DirtyRace, TwoFaultsSplitOneLeaf) {
   EXPECT_GT(report.Saw("lost the exchange"), 0u);
 }
 
+// A clear that has no memory for a table protects the huge leaf as it stands, while another one
+// makes a table of it: what was read as a leaf must not be written as one.
+TEST(DirtyRace, SplitAndClear) {
+  const RaceReport report = Explore({}, [](Race& r) {
+    r.m.mmu()->log_flags = VLM_LOG_MANUAL | VLM_LOG_ALL_SET;
+    r.Memory(0, kMib2, kHva, 2);
+    FakeVcpu& v = r.Vcpu();
+    v.Write(Gpa(0));
+    EXPECT_EQ(r.m.SetSlot(0, 0, kMib2, kHva, VLM_MEMSLOT_LOG_DIRTY), 0);
+    const auto clear = [&r](unsigned long bits) {
+      SlotsReader reader(&r.m);
+      vlm_memslot_clear_log(r.m.mmu(), vlm_memslot_by_id(r.m.mmu(), 0), 0, 1, &bits);
+      r.m.CheckWritesAreSeen();
+    };
+    r.Thread("poor", [clear] {
+      shim_alloc_fail_after(0);
+      clear(1);
+    });
+    r.Thread("rich", [&r, clear] {
+      shim_alloc_fail_after(-1);
+      clear(2);
+      r.Note(r.m.Stat(VLM_STAT_SPLITS) ? "split" : "whole");
+    });
+    r.Finally([&r, &v] {
+      shim_alloc_fail_after(-1);
+      r.WriteLogged(v, 0);
+      r.WriteLogged(v, 1);
+      r.CheckNoWriteIsLost();
+    });
+  });
+  EXPECT_GT(report.Saw("split"), 0u);
+  EXPECT_GT(report.Saw("whole"), 0u);
+}
+
 // A huge page is split under an invalidation of a part of it.
 TEST(DirtyRace, SplitAndNotifier) {
   Explore({.preemptions = 2, .at_most = 1000}, [](Race& r) {

@@ -227,6 +227,14 @@ MUTANTS = {
           "			asked[j] = bits[i + j] & READ_ONCE(slot->dirty[first + i + j]);")],
         "DirtyTest.ClearFlushesEvenIfAnotherThreadWasFaster", "may not have flushed yet",
         races=[("DirtyRace.TwoClears", "VIOLATION DIRTY")]),
+    "protect_stale_level": Mutant(
+        "what was read as a huge leaf is protected as one, though it leads to a table by now",
+        [("tdp_log.c", "	while (vlm_spte_is_leaf(old, level) && ", "	while (")],
+        races=[("DirtyRace.SplitAndClear", "VIOLATION BITS")]),
+    "protect_stops_at_a_split": Mutant(
+        "a huge leaf that another thread split after a clear read it is taken for protected",
+        [("tdp_log.c", "			iter.old = vlm_spte_read(iter.sptep);\n", "			continue;\n")],
+        races=[("DirtyRace.SplitAndClear", "was lost")]),
     "clear_protects_too_much": Mutant(
         "a clear protects all pages of a word, also those whose bits stay",
         [("dirty.c", "			any |= asked[j];\n			clear_bits(slot->dirty + first + i + j, asked[j]);\n",
