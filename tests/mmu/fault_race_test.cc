@@ -104,20 +104,24 @@ TEST(FaultRace, AgingAndNotifier) {
   EXPECT_GT(report.Saw("used since"), 0u);
 }
 
-// With accessed flags, which the CPU sets in the middle of it.
+// With accessed flags, which the CPU sets in the middle of it; and with the first write to the
+// page, whose right must not be lost again.
 TEST(FaultRace, AgingAndAccess) {
   const RaceReport report = Explore({}, [](Race& r) {
-    r.Memory(0, 4, kHva);
+    r.Memory(0, 4, kHva, 1, VLM_MEMSLOT_LOG_DIRTY);
     FakeVcpu& v = r.Vcpu();
     r.Vcpu().Read(Gpa(0));
-    r.Thread("vcpu", [&v] { EXPECT_EQ(v.Write(Gpa(0)), Outcome::kDone); });
+    r.Thread("vcpu", [&r, &v] { r.WriteLogged(v, 0); });
     r.Thread("aging", [&r] {
       SlotsReader reader(&r.m);
       const unsigned long start = kHva << 12, end = (kHva + 4) << 12;
       if (vlm_notifier_clear_young(r.m.mmu(), start, end)) r.Note("young");
       if (vlm_notifier_test_young(r.m.mmu(), start, end)) r.Note("used since");
     });
-    r.Finally([&r] {
+    r.Finally([&r, &v] {
+      r.m.CheckTlbs();
+      EXPECT_TRUE(EptWalk(v.eptp(), Gpa(0)).w);
+      r.CheckNoWriteIsLost();
       r.m.host().Drop(kHva, 1);
       EXPECT_EQ(r.m.vcpu(1).Write(Gpa(0)), Outcome::kDone);
     });

@@ -78,7 +78,29 @@ MUTANTS = {
     "aging_without_flush": Mutant(
         "permissions that aging took stay in the TLBs",
         [("notifier.c", "	if (young && what == VLM_AGE_CLEAR && !vlm_spte_ept.accessed)\n		vlm_flush_now(mmu);\n", "")],
-        "NoAdFastFaultTest.AgedPageIsRestored", "Expected"),
+        "NoAdFastFaultTest.AgedPageIsRestored", "Expected",
+        races=[("FastRace.WriteAndAging", "VIOLATION G6")]),
+    "age_plain_store": Mutant(
+        "a leaf is made old by a store that does not look at what stands there now",
+        [("tdp_range.c", "		if (vlm_spte_try_cmpxchg_lockless(sptep, &old, vlm_spte_make_old(&vlm_spte_ept, old)))\n			return;\n",
+          "		u64 val = vlm_spte_make_old(&vlm_spte_ept, old);\n\n		WRITE_ONCE(*sptep, val);\n"
+          "		vlm_spte_observe(sptep, old, val, VLM_STORE_LOCKLESS);\n		return;\n")],
+        races=[("FaultRace.AgingAndNotifier", "VIOLATION STATS"), ("FaultRace.AgingAndAccess", "VIOLATION")]),
+    "age_past_rcu": Mutant(
+        "aging keeps an entry past the RCU section in which it was found",
+        [("tdp_range.c", "		young = true;\n", "		young = true;\n		rcu_read_unlock();\n		rcu_read_lock();\n")],
+        races=[("RootRace.ReclaimerAndWalkerInRcu", "AddressSanitizer")]),
+    "fast_plain_store": Mutant(
+        "a leaf is repaired by a store that does not look at what stands there now",
+        [("fault_fast.c", "		done = vlm_spte_try_cmpxchg_lockless(sptep, &old, val);\n",
+          "		WRITE_ONCE(*sptep, val);\n		vlm_spte_observe(sptep, old, val, VLM_STORE_LOCKLESS);\n		done = true;\n")],
+        races=[("FastRace.WriteAndNotifier", "VIOLATION G1")]),
+    "fault_ignores_freeze": Mutant(
+        "a fault installs over an entry that another thread froze",
+        [("fault.c", "		if (vlm_spte_is_frozen(old))\n			return VLM_FAULT_RETRY;\n", ""),
+         ("tdp.c", "	if (vlm_spte_is_frozen(old) || !vlm_spte_try_cmpxchg(sptep, &old, val))\n		return false;\n"
+          "	entry_changed", "	if (!vlm_spte_try_cmpxchg(sptep, &old, val))\n		return false;\n	entry_changed")],
+        races=[("FastRace.FreezeAndFaultAndRepair", "VIOLATION FREEZE")]),
     "fast_ignores_host": Mutant(
         "a fault without the mmu lock makes a page writable that the host protects",
         [("spte.c", "(access & VLM_ACCESS_WRITE) && (leaf & may_write) == may_write", "(access & VLM_ACCESS_WRITE) && may_write")],
@@ -106,7 +128,11 @@ MUTANTS = {
         "an unlinked table is freed at once",
         [("page.c", "call_rcu(&sp->rcu, page_rcu);", "page_rcu(&sp->rcu);")],
         "ZapTest.DeleteLeavesNothing", "VIOLATION G2",
-        races=[("RootRace.ReclaimerAndDestruction", "VIOLATION G2")]),
+        races=[("RootRace.ReclaimerAndDestruction", "VIOLATION G2"), ("RootRace.ReclaimerAndWalkerInRcu", "VIOLATION G2")]),
+    "exit_without_barrier": Mutant(
+        "the module goes while tables still wait for their grace period",
+        [("page.c", "	rcu_barrier();\n", "")],
+        races=[("RootRace.DestructionAndGracePeriods", "VIOLATION LEAK")]),
     "no_flush": Mutant(
         "what was zapped is not flushed",
         [("flush.h", "	if (flush->needed)\n		vlm_flush_now(mmu);\n", "")],
@@ -115,7 +141,7 @@ MUTANTS = {
         "a replaced table is handed to RCU without the flush of the freeze",
         [("tdp.c", "	vlm_flush_now(op->mmu);\n	vlm_spte_unfreeze", "	vlm_spte_unfreeze")],
         "FaultTest.HugeLeafReplacesTableAsItStands", "VIOLATION G",
-        races=[("DirtyRace.HugeLeafOverATableInUse", "VIOLATION G")]),
+        races=[("DirtyRace.HugeLeafOverATableInUse", "VIOLATION G"), ("FastRace.FreezeAndFaultAndRepair", "VIOLATION G")]),
     "replace_without_freeze": Mutant(
         "a huge leaf is written over a table in one step",
         [("tdp.c", "return !vlm_spte_is_frozen(old) && freeze_and_write(op, sptep, old, val, level);",
@@ -186,7 +212,10 @@ MUTANTS = {
     "cut_without_flush": Mutant(
         "tables of a slot are unlinked, and CPUs go on using them",
         [("tdp.c", "	op->flush.needed = true;\n	/* Who climbs", "	/* Who climbs")],
-        "ZapSlotTest.CostDoesNotGrowWithTheSlot", "VIOLATION G"),
+        "ZapSlotTest.CostDoesNotGrowWithTheSlot", "VIOLATION G",
+        races=[("SlotRace.DeleteAloneAndFault", "VIOLATION G"),
+               ("SlotRace.DeleteAloneAndNotifierAndReclaimer", "VIOLATION G"),
+               ("FastRace.WriteAndDeleteOfTheSlotAlone", "VIOLATION G")]),
     "cut_taken_apart_at_once": Mutant(
         "the caller of a delete takes the slot's tables apart, under the lock for write",
         [("zap_slot.c", "done = move_table(op, root, &defunct, &iter, cache);",
@@ -331,7 +360,8 @@ MUTANTS = {
     "collapse_without_flush": Mutant(
         "a table is replaced by a huge leaf, and never flushed",
         [("tdp.c", "	op->flush.needed = true;\n	entry_changed(op, old, val, level);\n", "	entry_changed(op, old, val, level);\n")],
-        "NxTest.RecoversInPlace", "VIOLATION G"),
+        "NxTest.RecoversInPlace", "VIOLATION G",
+        races=[("FastRace.WriteAndCollapse", "VIOLATION G")]),
     "shadow_zap_counts_children_only": Mutant(
         "only pages that take others with them count against the budget: a flat list is zapped in one hold",
         [("shadow_zap.c", "	op->visited += VLM_TABLE_ENTRIES + vlm_ptr_chain_count(&sp->parents);\n",
@@ -476,6 +506,22 @@ MUTANTS = {
          ("zap.c", "	vlm_root_invalidate_all(mmu);\n	vlm_tdp_end(&op);\n",
           "	vlm_root_invalidate_all(mmu);\n	vlm_tdp_end(&op);\n	vlm_platform_reload_all(mmu);\n")],
         races=[("FaultRace.CutOffAndReload", "VIOLATION R2")]),
+    "flag_after_ref": Mutant(
+        "a root is given to a zapper, and vCPUs are told, before it is marked invalid",
+        [("root.c", "		WRITE_ONCE(root->invalid, true);\n", ""),
+         ("zap.c", "	vlm_root_invalidate_all(mmu);\n	vlm_tdp_end(&op);\n",
+          "	vlm_root_invalidate_all(mmu);\n	vlm_tdp_end(&op);\n	cpu_relax();\n	{\n		struct vlm_mmu_page *root;\n\n"
+          "		list_for_each_entry(root, &mmu->roots, link)\n			WRITE_ONCE(root->invalid, true);\n	}\n")],
+        races=[("RootRace.GetAndInvalidateAndPut", "VIOLATION R2")]),
+    "invalidated_twice": Mutant(
+        "a root that waits for its zapper is given away once more by the next cut-off",
+        [("root.c", "		if (root->invalid)\n			continue;\n", "")],
+        races=[("RootRace.TwoCutOffs", "Expected equality")]),
+    "destruction_claims_nothing": Mutant(
+        "who destroys the machine drops the MMU's reference of roots that another zapper claimed",
+        [("zap.c", "		if (vlm_root_claim(mmu, root))\n			drop_claimed(mmu, root);\n",
+          "		vlm_root_claim(mmu, root);\n		drop_claimed(mmu, root);\n")],
+        races=[("RootRace.CutOffAndRelease", "VIOLATION REF")]),
     "find_invalid_root": Mutant(
         "a vCPU may be given a root that was cut off",
         [("root.c", "if (!root->invalid && root->role.word", "if (root->role.word")],
@@ -515,7 +561,7 @@ MUTANTS = {
         [("memslot.c", "	publish(mmu, old->as_id, old, invalid);\n", ""),
          ("memslot.c", "	publish(mmu, old->as_id, invalid, fresh);\n",
           "	publish(mmu, old->as_id, old, fresh, NULL);\n")],
-        races=[("SlotRace.DeleteAndFault", "VIOLATION")]),
+        races=[("SlotRace.DeleteAndFault", "VIOLATION"), ("SlotRace.DeleteAloneAndFault", "VIOLATION")]),
     "cut_off_before_invalid": Mutant(
         "a slot is published as invalid after the cut-off",
         [("memslot.c", "	publish(mmu, old->as_id, old, invalid);\n	if (zap", "	if (zap"),

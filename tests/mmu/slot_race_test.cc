@@ -25,6 +25,60 @@ TEST(SlotRace, DeleteAndFault) {
   EXPECT_GT(report.Saw("memory"), 0u);
 }
 
+// The slot goes alone, with the table that is all its own; its neighbour's pages stay where they
+// are.
+TEST(SlotRace, DeleteAloneAndFault) {
+  const RaceReport report = Explore({}, [](Race& r) {
+    r.m.has_reclaimer = true;
+    r.m.slot_zap = VLM_SLOT_ZAP_OWN;
+    r.Memory(0, kMib2, kHva);
+    r.Memory(kMib2, 4, kHva + kMib2, 1, 0, 1);
+    FakeVcpu& v = r.Vcpu();
+    v.Write(Gpa(kMib2));
+    v.Write(Gpa(0));
+    const u64 root = v.eptp();
+    r.Thread("vcpu", [&r, &v] {
+      r.Note(v.Write(Gpa(1)) == Outcome::kMmio ? "mmio" : "memory");
+      v.Write(Gpa(0));
+    });
+    r.Thread("ioctl", [&r] {
+      EXPECT_EQ(r.m.DeleteSlot(0), 0);
+      r.m.host().Unmap(kHva, 2);
+    });
+    r.Finally([&r, &v, root] {
+      EXPECT_EQ(v.Read(Gpa(0)), Outcome::kMmio) << "the slot is gone";
+      EXPECT_EQ(v.Read(Gpa(1)), Outcome::kMmio);
+      const int exits = v.exits();
+      EXPECT_EQ(v.Read(Gpa(kMib2)), Outcome::kDone);
+      EXPECT_EQ(v.exits(), exits) << "the neighbour was zapped";
+      EXPECT_EQ(v.eptp(), root);
+      EXPECT_EQ(r.m.Stat(VLM_STAT_RECLAIM_BACKLOG), 1u);
+    });
+  });
+  EXPECT_GT(report.Saw("mmio"), 0u);
+  EXPECT_GT(report.Saw("memory"), 0u);
+}
+
+// All that is in the slot's table goes on existing for a while, in a root that is no longer used:
+// the host may come, and the reclaimer, in any order.
+TEST(SlotRace, DeleteAloneAndNotifierAndReclaimer) {
+  const RaceReport report = Explore({.preemptions = 2}, [](Race& r) {
+    r.m.has_reclaimer = true;
+    r.m.slot_zap = VLM_SLOT_ZAP_OWN;
+    r.Memory(0, kMib2, kHva);
+    FakeVcpu& v = r.Vcpu();
+    v.Write(Gpa(0));
+    r.Thread("ioctl", [&r] { EXPECT_EQ(r.m.DeleteSlot(0), 0); });
+    r.Thread("host", [&r] { r.m.host().Drop(kHva, 1); });
+    r.Thread("reclaimer", [&r] {
+      vlm_mmu_reclaim(r.m.mmu());
+      if (r.m.Stat(VLM_STAT_ZAP_SLOT) && !r.m.Stat(VLM_STAT_RECLAIM_BACKLOG)) r.Note("emptied");
+    });
+    r.Finally([&v] { EXPECT_EQ(v.Read(Gpa(0)), Outcome::kMmio); });
+  });
+  EXPECT_GT(report.Saw("emptied"), 0u);
+}
+
 // The frames of a deleted slot go back to the host while the old tables are still torn down.
 TEST(SlotRace, DeleteThenHostTakesTheMemory) {
   Explore({.preemptions = 2}, [](Race& r) {
