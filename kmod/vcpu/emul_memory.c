@@ -146,48 +146,43 @@ enum vlm_emul_io vlm_emul_mem_probe(struct vlm_emul *e, u64 lin, u32 len, u32 ac
 	return VLM_EMUL_IO_OK;
 }
 
-/* 1: exchanged, 0: memory holds something else, -EFAULT. */
-#define TRY_CMPXCHG(type)						\
-({									\
-	type __user *__p = (type __user *)hva;				\
-	type __old, __new;						\
-	int __ret;							\
-									\
-	memcpy(&__old, old, sizeof(type));				\
-	memcpy(&__new, val, sizeof(type));				\
-	if (user_access_begin(__p, sizeof(type))) {			\
-		__ret = user_cmpxchg(__p, &__old, __new);		\
-		user_access_end();					\
-	} else {							\
-		__ret = -EFAULT;					\
-	}								\
-	__ret;								\
-})
-
-#define user_cmpxchg(p, oldp, new)					\
-({									\
-	__label__ fault;						\
-	int __r;							\
-									\
-	__r = unsafe_try_cmpxchg_user(p, oldp, new, fault);		\
-	if (0) {							\
-fault:									\
-		__r = -EFAULT;						\
-	}								\
-	__r;								\
-})
+/*
+ * 1: exchanged, 0: memory holds something else, -EFAULT. Functions, not macros: names such as
+ * __new belong to the kernel's own macro inside.
+ */
+#define DEFINE_CMPXCHG(type)							\
+static int cmpxchg_##type(unsigned long hva, const void *old, const void *val)	\
+{										\
+	type __user *p = (type __user *)hva;					\
+	type expected = *(const type *)old;					\
+	type wanted = *(const type *)val;					\
+	int done;								\
+										\
+	if (!user_access_begin(p, sizeof(type)))				\
+		return -EFAULT;							\
+	done = unsafe_try_cmpxchg_user(p, &expected, wanted, fault);		\
+	user_access_end();							\
+	return done;								\
+fault:										\
+	user_access_end();							\
+	return -EFAULT;								\
+}
+DEFINE_CMPXCHG(u8)
+DEFINE_CMPXCHG(u16)
+DEFINE_CMPXCHG(u32)
+DEFINE_CMPXCHG(u64)
 
 static int cmpxchg_hva(unsigned long hva, const void *old, const void *val, u32 len)
 {
 	switch (len) {
 	case 1:
-		return TRY_CMPXCHG(u8);
+		return cmpxchg_u8(hva, old, val);
 	case 2:
-		return TRY_CMPXCHG(u16);
+		return cmpxchg_u16(hva, old, val);
 	case 4:
-		return TRY_CMPXCHG(u32);
+		return cmpxchg_u32(hva, old, val);
 	case 8:
-		return TRY_CMPXCHG(u64);
+		return cmpxchg_u64(hva, old, val);
 	default:
 		return -EFAULT;
 	}
