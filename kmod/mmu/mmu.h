@@ -38,6 +38,7 @@ struct vlm_mmu_caps {
 	bool ept_1g;
 	bool ept_exec_only;
 	bool ept_5level;
+	bool gbpages;		/* 1-GiB pages in the CPU's own tables */
 	u8 maxphyaddr;		/* of the host, bits that may stand in an SPTE */
 };
 int vlm_mmu_module_init(const struct vlm_mmu_caps *caps);

@@ -176,7 +176,7 @@ static enum vlm_shadow_result install_leaf(struct fault *f, struct vlm_shadow_pa
 		flags |= VLM_LEAF_WRITABLE;
 	spte = vlm_spte_make_leaf(&vlm_spte_shadow, pfn, level, flags);
 	if (!writable)
-		spte &= ~VLM_SPTE_MMU_W;
+		spte &= ~vlm_spte_shadow.mmu_w;
 	if (f->rights & VLM_GACC_USER)
 		spte |= vlm_spte_shadow.user;
 	if (!(f->rights & VLM_GACC_EXEC))

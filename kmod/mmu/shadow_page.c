@@ -315,7 +315,7 @@ bool vlm_shadow_set_leaf(struct vlm_shadow *sh, struct vlm_shadow_page *sp, unsi
 	/* Rights that a TLB may hold are taken away. */
 	old = vlm_spte_xchg_exclusive(sptep, spte);
 	if (vlm_spte_is_present(old) &&
-	    ((old & ~spte & (vlm_spte_shadow.w | vlm_spte_shadow.user | VLM_SPTE_MMU_W)) ||
+	    ((old & ~spte & (vlm_spte_shadow.w | vlm_spte_shadow.user | vlm_spte_shadow.mmu_w)) ||
 	     (~old & spte & vlm_spte_shadow.nx)))
 		flush->needed = true;
 	return true;

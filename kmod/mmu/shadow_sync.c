@@ -68,7 +68,7 @@ static void sync_entry(struct vlm_shadow *sh, struct vlm_shadow_page *sp, unsign
 	}
 	if (!(had & ~leaf.access))
 		return;
-	spte = vlm_spte_read(sptep) & ~(vlm_spte_shadow.w | VLM_SPTE_MMU_W);
+	spte = vlm_spte_read(sptep) & ~(vlm_spte_shadow.w | vlm_spte_shadow.mmu_w);
 	vlm_spte_xchg_exclusive(sptep, spte);
 	sp->guest[index] &= ~(u64)VLM_GACC_WRITE;
 	flush->needed = true;
@@ -106,7 +106,7 @@ bool vlm_shadow_sync_page(struct vlm_shadow *sh, struct vlm_shadow_page *sp,
 /* Take the rights from the leaves in one bag. */
 static bool wrprot_chain(struct vlm_ptr_chain *chain)
 {
-	const u64 rights = vlm_spte_shadow.w | VLM_SPTE_MMU_W;
+	const u64 rights = vlm_spte_shadow.w | vlm_spte_shadow.mmu_w;
 	struct vlm_ptr_iter iter;
 	bool changed = false;
 	u64 *sptep;

@@ -20,6 +20,9 @@
 #define PT_UNCACHED		(BIT_ULL(3) | BIT_ULL(4))
 #define PT_ACCESSED		BIT_ULL(5)
 #define PT_DIRTY		BIT_ULL(6)
+/* PAE paging ignores no bit above the address: software's bits are below. */
+#define PT_SOFT_9		BIT_ULL(9)
+#define PT_SOFT_10		BIT_ULL(10)
 #define PT_NX			BIT_ULL(63)
 
 struct spte_format vlm_spte_ept __ro_after_init;
@@ -33,6 +36,8 @@ void vlm_spte_format_ept(struct spte_format *fmt, const struct vlm_mmu_caps *cap
 		.x = EPT_X,
 		.accessed = caps->ept_ad ? EPT_ACCESSED : 0,
 		.dirty = caps->ept_ad ? EPT_DIRTY : 0,
+		.host_w = VLM_SPTE_HOST_W,
+		.mmu_w = VLM_SPTE_MMU_W,
 		.memtype_ram = EPT_MEMTYPE_WB | EPT_IGNORE_PAT,
 		.memtype_device = EPT_MEMTYPE_UC,
 		/* Write and execute without read: always misconfigured. */
@@ -55,11 +60,12 @@ void vlm_spte_format_shadow(struct spte_format *fmt, const struct vlm_mmu_caps *
 		.nx = PT_NX,
 		.accessed = PT_ACCESSED,
 		.dirty = PT_DIRTY,
+		.host_w = PT_SOFT_9,
+		.mmu_w = PT_SOFT_10,
 		.memtype_device = PT_UNCACHED,
 		/* Equal to no entry. */
 		.mmio = 1,
-		.max_level = caps->ept_1g && caps->ept_2m ? VLM_LEVEL_1G :
-			     caps->ept_2m ? VLM_LEVEL_2M : VLM_LEVEL_4K,
+		.max_level = caps->gbpages ? VLM_LEVEL_1G : VLM_LEVEL_2M,
 		.max_pfn = (1ull << (caps->maxphyaddr - PAGE_SHIFT)) - 1,
 	};
 }
@@ -67,7 +73,7 @@ void vlm_spte_format_shadow(struct spte_format *fmt, const struct vlm_mmu_caps *
 u64 vlm_spte_make_leaf(const struct spte_format *fmt, u64 pfn, int level, unsigned int flags)
 {
 	u64 spte = VLM_SPTE_PRESENT | fmt->r | fmt->x | fmt->accessed |
-		   ((pfn << PAGE_SHIFT) & VLM_SPTE_ADDR) | VLM_SPTE_MMU_W;
+		   ((pfn << PAGE_SHIFT) & VLM_SPTE_ADDR) | fmt->mmu_w;
 
 	spte |= flags & VLM_LEAF_DEVICE ? fmt->memtype_device : fmt->memtype_ram;
 	if (level > VLM_LEVEL_4K) {
@@ -76,9 +82,9 @@ u64 vlm_spte_make_leaf(const struct spte_format *fmt, u64 pfn, int level, unsign
 			spte &= ~fmt->x;
 	}
 	if (flags & VLM_LEAF_HOST_W)
-		spte |= VLM_SPTE_HOST_W;
+		spte |= fmt->host_w;
 	else
-		spte &= ~VLM_SPTE_MMU_W;
+		spte &= ~fmt->mmu_w;
 	if (flags & VLM_LEAF_WRITABLE)
 		spte |= fmt->w | fmt->dirty;
 	return spte;
@@ -130,7 +136,7 @@ u64 vlm_spte_make_old(const struct spte_format *fmt, u64 leaf)
 
 u64 vlm_spte_make_repaired(const struct spte_format *fmt, u64 leaf, u32 access)
 {
-	const u64 may_write = VLM_SPTE_HOST_W | VLM_SPTE_MMU_W;
+	const u64 may_write = fmt->host_w | fmt->mmu_w;
 
 	if (leaf & VLM_SPTE_SAVED_R)
 		leaf |= fmt->r;
@@ -170,7 +176,7 @@ bool vlm_spte_is_sane(const struct spte_format *fmt, u64 spte, int level)
 	if (level > fmt->max_level || (vlm_spte_pfn(spte) & (vlm_level_pages(level) - 1)))
 		return false;
 	/* Only HOST_W and MMU_W together allow W; MMU_W alone means nothing. */
-	if (!(spte & VLM_SPTE_HOST_W))
-		return !(spte & (VLM_SPTE_MMU_W | fmt->w));
-	return (spte & VLM_SPTE_MMU_W) || !(spte & fmt->w);
+	if (!(spte & fmt->host_w))
+		return !(spte & (fmt->mmu_w | fmt->w));
+	return (spte & fmt->mmu_w) || !(spte & fmt->w);
 }

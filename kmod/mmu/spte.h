@@ -22,8 +22,10 @@
 #define VLM_LEVEL_MAX	5
 #define VLM_TABLE_ENTRIES 512
 
-/* Software bits; hardware ignores them in every format used here. */
+/* Software bit that hardware ignores in every format used here. */
 #define VLM_SPTE_PRESENT	BIT_ULL(11)	/* present from the MMU's view */
+
+/* Those of an EPT entry. */
 #define VLM_SPTE_HOST_W		BIT_ULL(52)	/* the host mapping is writable */
 #define VLM_SPTE_MMU_W		BIT_ULL(53)	/* not write-protected for shadow paging */
 #define VLM_SPTE_SAVED_R	BIT_ULL(54)	/* access-tracked: permissions to restore */
@@ -48,6 +50,8 @@
  * @user:	access by user code; 0 where there is no such right (EPT)
  * @nx:		no execution; 0 where @x says it
  * @accessed, @dirty: 0 when the hardware has no such flags
+ * @host_w, @mmu_w: software bits: the host mapping is writable, and the entry is not
+ *		write-protected for shadow paging
  * @memtype_ram, @memtype_device: memory-type bits of a leaf
  * @mmio:	value of the low three bits of an mmio entry
  * @mmio_mask:	bits that tell an mmio entry
@@ -63,6 +67,8 @@ struct spte_format {
 	u64 nx;
 	u64 accessed;
 	u64 dirty;
+	u64 host_w;
+	u64 mmu_w;
 	u64 memtype_ram;
 	u64 memtype_device;
 	u64 mmio;

@@ -192,7 +192,7 @@ FakeMachine::FakeMachine(const MachineOptions& options) : options_(options) {
   vlm_mmu_caps caps{};
   caps.ept_ad = options.ept_ad;
   caps.ept_2m = options.ept_2m;
-  caps.ept_1g = options.ept_1g;
+  caps.ept_1g = caps.gbpages = options.ept_1g;
   caps.ept_5level = options.five_level;
   caps.maxphyaddr = options.five_level ? 52 : 46;
   if (vlm_mmu_module_init(&caps)) shim_violation("SETUP", "module init failed");

@@ -84,6 +84,9 @@ ShadowVcpu::HardwareWalk ShadowVcpu::WalkShadow(u64 gva) const {
     e.tables.push_back(pa);
     u64 entry = __atomic_load_n(table + ((gva >> (12 + 9 * (level - 1))) & 511), __ATOMIC_ACQUIRE);
     if (!(entry & kP)) return walk;
+    // SDM "PAE Paging": nothing above the address is ignored.
+    if (pae && (entry & (u64{0x7ff} << 52)))
+      Violation("RSVD", "a bit is set that PAE paging reserves");
     e.w &= !!(entry & kW);
     e.u &= !!(entry & kU);
     e.x &= !(entry & kNx);

@@ -14,6 +14,8 @@ namespace {
 constexpr u64 kR = 1, kW = 2, kX = 4, kHuge = 0x80;
 constexpr u64 kPresent = 0x800;
 constexpr u64 kHostW = u64{1} << 52, kMmuW = u64{1} << 53, kSavedX = u64{1} << 55;
+// Of tables that the CPU walks without EPT.
+constexpr u64 kShadowHostW = u64{1} << 9, kShadowMmuW = u64{1} << 10;
 constexpr u64 kFrozen = u64{1} << 60 | u64{1} << 9;
 constexpr u64 kAddress = 0x000f'ffff'ffff'f000;
 
@@ -155,8 +157,8 @@ void CheckShadowStore(const Store& s, vlm_store_kind kind) {
   if (Present(s.val)) {
     if (!(s.val & kR)) Bad("BITS", s, "present for the MMU but not for the CPU");
     if (Leaf(s.val, s.level)) {
-      if ((s.val & kW) && !(s.val & kMmuW)) Bad("BITS", s, "W without MMU_W");
-      if ((s.val & kMmuW) && !(s.val & kHostW)) Bad("BITS", s, "MMU_W without HOST_W");
+      if ((s.val & kW) && !(s.val & kShadowMmuW)) Bad("BITS", s, "W without MMU_W");
+      if ((s.val & kShadowMmuW) && !(s.val & kShadowHostW)) Bad("BITS", s, "MMU_W without HOST_W");
       const u64 pages = u64{1} << (9 * (s.level - 1));
       if ((s.val & kAddress) >> 12 & (pages - 1)) Bad("BITS", s, "huge leaf out of alignment");
     } else {

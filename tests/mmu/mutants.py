@@ -362,6 +362,11 @@ MUTANTS = {
         [("tdp.c", "	op->flush.needed = true;\n	entry_changed(op, old, val, level);\n", "	entry_changed(op, old, val, level);\n")],
         "NxTest.RecoversInPlace", "VIOLATION G",
         races=[("FastRace.WriteAndCollapse", "VIOLATION G")]),
+    "shadow_soft_bits_reserved": Mutant(
+        "software's bits of a shadow entry stand where PAE paging ignores nothing",
+        [("spte.c", "		.host_w = PT_SOFT_9,\n		.mmu_w = PT_SOFT_10,\n",
+          "		.host_w = VLM_SPTE_HOST_W,\n		.mmu_w = VLM_SPTE_MMU_W,\n")],
+        "ShadowFaultTest.NoPagingAtAll", "VIOLATION"),
     "shadow_zap_counts_children_only": Mutant(
         "only pages that take others with them count against the budget: a flat list is zapped in one hold",
         [("shadow_zap.c", "	op->visited += VLM_TABLE_ENTRIES + vlm_ptr_chain_count(&sp->parents);\n",
