@@ -32,6 +32,8 @@ static int mmu_init(void)
 		.ept_1g = vlm_vmx_caps.ept_1g,
 		.ept_exec_only = vlm_vmx_caps.ept_exec_only,
 		.ept_5level = vlm_vmx_caps.ept_5level,
+		.gbpages = boot_cpu_has(X86_FEATURE_GBPAGES),
+		.shadow = !ept,
 		.maxphyaddr = boot_cpu_data.x86_phys_bits,
 	};
 
@@ -44,6 +46,11 @@ static int check_params(void)
 		return 0;
 	pr_err("ept=0 is not supported: this version has no shadow paging; load without the parameter\n");
 	return -EOPNOTSUPP;
+}
+
+static int probe(void)
+{
+	return vlm_vmx_probe(ept ? VLM_TRANSLATE_EPT : VLM_TRANSLATE_SHADOW);
 }
 
 /* Guest time is TSC ticks over this rate. */
@@ -61,7 +68,7 @@ static const struct step {
 } ladder[] = {
 	{ check_params, NULL },
 	{ check_clock, NULL },
-	{ vlm_vmx_probe, NULL },
+	{ probe, NULL },
 	{ mmu_init, vlm_mmu_module_exit },
 	{ vlm_vm_module_init, vlm_vm_module_exit },
 	{ vlm_irqchip_module_init, vlm_irqchip_module_exit },

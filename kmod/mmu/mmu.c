@@ -4,6 +4,7 @@
 #include "notifier.h"
 #include "page.h"
 #include "root.h"
+#include "shadow.h"
 #include "spte.h"
 #include "trace.h"
 
@@ -12,8 +13,12 @@
 #define EPTP_WALK_SHIFT		3
 #define EPTP_ACCESSED_DIRTY	BIT_ULL(6)
 
+/* Machines are made with a shadow MMU. Constant after module init. */
+static bool use_shadow;
+
 int vlm_mmu_module_init(const struct vlm_mmu_caps *caps)
 {
+	use_shadow = caps->shadow;
 	vlm_spte_format_ept(&vlm_spte_ept, caps);
 	vlm_spte_format_shadow(&vlm_spte_shadow, caps);
 	return vlm_page_module_init();
@@ -24,22 +29,63 @@ void vlm_mmu_module_exit(void)
 	vlm_page_module_exit();
 }
 
+static int add_shadow(struct vlm_mmu *mmu)
+{
+	struct vlm_shadow *sh = (struct vlm_shadow *)kzalloc(sizeof(*sh), GFP_KERNEL_ACCOUNT);
+	int err = sh ? vlm_shadow_init(sh, mmu, VLM_SHADOW_PAGES_MIN) : -ENOMEM;
+
+	if (err)
+		kfree(sh);
+	return err;
+}
+
 int vlm_mmu_init(struct vlm_mmu *mmu)
 {
+	int err;
+
 	rwlock_init(&mmu->lock);
 	spin_lock_init(&mmu->pages_lock);
 	INIT_LIST_HEAD(&mmu->roots);
 	INIT_LIST_HEAD(&mmu->nx_pages);
 	mmu->nx = false;
 	vlm_notifier_init(&mmu->notifier);
-	return vlm_memslots_init(mmu);
+	err = vlm_memslots_init(mmu);
+	if (!err && use_shadow)
+		err = add_shadow(mmu);
+	return err;
 }
 
 void vlm_mmu_destroy(struct vlm_mmu *mmu)
 {
 	WARN_ON_ONCE(!list_empty(&mmu->roots));
 	WARN_ON_ONCE(!list_empty(&mmu->nx_pages));
+	if (use_shadow) {
+		struct vlm_shadow *sh = mmu->shadow;
+
+		vlm_shadow_destroy(sh);
+		kfree(sh);
+	}
 	vlm_memslots_destroy(mmu);
+}
+
+bool vlm_mmu_limit_pages(struct vlm_mmu *mmu, u64 pages)
+{
+	struct vlm_shadow *sh = mmu->shadow;
+	u64 excess;
+
+	if (!sh)
+		return false;
+	write_lock(&mmu->lock);
+	if (!pages)
+		pages = mmu->nr_slot_pages * VLM_SHADOW_PAGES_PERMILLE / 1000;
+	if (pages < VLM_SHADOW_PAGES_MIN)
+		pages = VLM_SHADOW_PAGES_MIN;
+	sh->max_pages = pages;
+	excess = sh->nr_pages > pages ? sh->nr_pages - pages : 0;
+	write_unlock(&mmu->lock);
+	if (excess)
+		vlm_shadow_shrink(sh, excess);
+	return true;
 }
 
 int vlm_mmu_vcpu_init(struct vlm_mmu_vcpu *mv, struct vlm_mmu *mmu)

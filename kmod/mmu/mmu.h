@@ -39,6 +39,7 @@ struct vlm_mmu_caps {
 	bool ept_exec_only;
 	bool ept_5level;
 	bool gbpages;		/* 1-GiB pages in the CPU's own tables */
+	bool shadow;		/* guests run without EPT: each machine has a shadow MMU */
 	u8 maxphyaddr;		/* of the host, bits that may stand in an SPTE */
 };
 int vlm_mmu_module_init(const struct vlm_mmu_caps *caps);
@@ -79,6 +80,12 @@ enum vlm_nx_recovery {
  * in which the caller is. Takes the mmu lock for read, yields, sleeps.
  */
 u64 vlm_mmu_recover_nx(struct vlm_mmu *mmu, u64 quota, enum vlm_nx_recovery how);
+
+/*
+ * Shadow tables that the machine may have, KVM_SET_NR_MMU_PAGES; 0: in proportion to its
+ * slots. False, and nothing is done, without a shadow MMU. Slots lock; yields.
+ */
+bool vlm_mmu_limit_pages(struct vlm_mmu *mmu, u64 pages);
 
 int vlm_mmu_vcpu_init(struct vlm_mmu_vcpu *mv, struct vlm_mmu *mmu);
 void vlm_mmu_vcpu_destroy(struct vlm_mmu_vcpu *mv);

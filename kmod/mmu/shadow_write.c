@@ -49,6 +49,24 @@ static void written(struct vlm_shadow *sh, struct vlm_shadow_page *sp, u64 gpa,
 		vlm_shadow_drop(sh, sp, first++, &op->flush);
 }
 
+bool vlm_shadow_unprotect(struct vlm_shadow *sh, u64 gfn)
+{
+	struct vlm_shadow_page *sp, *next;
+	struct vlm_tdp_op op;
+	bool found = false;
+
+	vlm_tdp_begin(&op, sh->mmu, VLM_LOCK_EXCLUSIVE, VLM_NEVER_YIELD);
+	list_for_each_entry_safe(sp, next, vlm_shadow_bucket(sh, gfn), hash) {
+		if (sp->page.gfn != gfn || sp->role.direct || vlm_shadow_is_obsolete(sh, sp))
+			continue;
+		vlm_shadow_zap(sh, sp, &op.flush);
+		op.visited += VLM_TABLE_ENTRIES;
+		found = true;
+	}
+	vlm_tdp_end(&op);
+	return found;
+}
+
 void vlm_shadow_written(struct vlm_shadow *sh, u64 gpa, unsigned int bytes)
 {
 	u64 gfn = gpa >> PAGE_SHIFT;

@@ -115,6 +115,11 @@ static void drop_without_control(void)
 	}
 	if (!vlm_vmx_caps.invpcid)
 		words[VLM_CPUID_7_EBX] &= ~BIT(10);
+	/* Shadow tables know neither tags nor protection keys, and have four levels. */
+	if (!vlm_vmx_caps.ept) {
+		words[VLM_CPUID_1_ECX] &= ~BIT(17);
+		words[VLM_CPUID_7_ECX] &= ~(BIT(3) | BIT(16));
+	}
 	if (!vlm_vmx_caps.xsaves)
 		words[VLM_CPUID_D_1_EAX] &= ~BIT(3);
 	/* Protection keys need the kernel to have them enabled. */

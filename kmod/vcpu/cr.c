@@ -145,7 +145,7 @@ int vlm_set_cr0(struct vlm_vcpu *vcpu, u64 cr0)
 	if (efer != old_efer)
 		vlm_vmx_set_efer(&vcpu->vmx, efer);
 	if ((cr0 ^ old) & (X86_CR0_PG | X86_CR0_WP))
-		vlm_vmx_flush_vpid(&vcpu->vmx);
+		vlm_paging_changed(vcpu);
 	return 0;
 }
 
@@ -168,7 +168,7 @@ int vlm_set_cr3(struct vlm_vcpu *vcpu, u64 cr3)
 	}
 	vlm_vmx_set_cr3(&vcpu->vmx, cr3);
 	if (!keep)
-		vlm_vmx_flush_vpid(&vcpu->vmx);
+		vlm_paging_changed(vcpu);
 	return 0;
 }
 
@@ -192,7 +192,7 @@ int vlm_set_cr4(struct vlm_vcpu *vcpu, u64 cr4)
 		return -EINVAL;
 	vlm_vmx_set_cr4(&vcpu->vmx, cr4);
 	if ((cr4 ^ old) & CR4_FLUSH_BITS)
-		vlm_vmx_flush_vpid(&vcpu->vmx);
+		vlm_paging_changed(vcpu);
 	if ((cr4 ^ old) & (X86_CR4_OSXSAVE | X86_CR4_PKE))
 		vlm_cpuid_update(vcpu);
 	return 0;
@@ -210,7 +210,7 @@ int vlm_set_efer(struct vlm_vcpu *vcpu, u64 efer, bool host)
 	efer = (efer & ~EFER_LMA) | (old & EFER_LMA);
 	vlm_vmx_set_efer(&vcpu->vmx, efer);
 	if ((efer ^ old) & EFER_NX)
-		vlm_vmx_flush_vpid(&vcpu->vmx);
+		vlm_paging_changed(vcpu);
 	return 0;
 }
 

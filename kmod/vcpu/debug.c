@@ -24,6 +24,9 @@ void vlm_debug_apply(struct vlm_vcpu *vcpu)
 
 	if (debug->control & KVM_GUESTDBG_USE_SW_BP)
 		bitmap |= BIT(VLM_BP);
+	/* All of them: the masks on error codes are zero. */
+	if (vlm_is_shadowed(vcpu))
+		bitmap |= BIT(VLM_PF);
 	vlm_vmx_set_exception_bitmap(&vcpu->vmx, bitmap);
 	vlm_vmx_set_dr7(&vcpu->vmx, debug->control & KVM_GUESTDBG_USE_HW_BP ?
 			(debug->host_dr7 & ~VLM_DR7_GD) | VLM_DR7_FIXED :

@@ -211,6 +211,6 @@ enum vlm_emul_io vlm_emul_mem_cmpxchg(struct vlm_emul *e, u64 lin, const void *o
 	done = cmpxchg_hva(hva, old, val, len);
 	if (done < 0)
 		return vlm_emul_mem_write(e, lin, val, len, acc);
-	vlm_vm_mark_dirty(vm, vcpu->io.part[0].gpa);
+	vlm_vm_written(vm, vcpu->io.part[0].gpa, len);
 	return done ? VLM_EMUL_IO_OK : VLM_EMUL_IO_RETRY;
 }

@@ -190,7 +190,7 @@ enum vlm_emul_io vlm_emul_cpuid(struct vlm_emul *e, u32 *eax, u32 *ebx, u32 *ecx
 
 void vlm_emul_invlpg(struct vlm_emul *e, u64 lin)
 {
-	vlm_vmx_flush_gva(&vlm_emul_owner(e)->vmx, lin);
+	vlm_guest_invlpg(vlm_emul_owner(e), lin);
 }
 
 /* No device of this machine bypasses the caches. */

@@ -128,6 +128,8 @@ int vlm_emulate_again(struct vlm_vcpu *vcpu)
 			return vcpu->emul_errno;
 		return report_failure(vcpu);
 	case VLM_EMUL_UNHANDLED:
+		if (vlm_shadow_give_way(vcpu))
+			return VLM_RESUME;
 		break;
 	}
 	return report_failure(vcpu);

@@ -67,6 +67,15 @@ static bool is_fault(u8 vector)
 	       vector != VLM_DF && vector != VLM_MC;
 }
 
+/* A guest in real mode that is emulated has its events delivered likewise. */
+static void hand(struct vlm_vcpu *vcpu, u32 info, u32 error, u32 insn_len)
+{
+	if (vlm_vmx_can_run(&vcpu->vmx))
+		vlm_vmx_inject(&vcpu->vmx, info, error, insn_len);
+	else
+		vlm_real_mode_deliver(vcpu, info & INTR_INFO_VECTOR_MASK, insn_len);
+}
+
 static void hand_exception(struct vlm_vcpu *vcpu)
 {
 	struct vlm_exception *ex = &vcpu->events.ex;
@@ -92,14 +101,14 @@ static void hand_exception(struct vlm_vcpu *vcpu)
 	/* Real mode has no error codes, and an entry that delivers one there fails. */
 	if (ex->has_error && (vlm_vmx_cr0(&vcpu->vmx) & X86_CR0_PE))
 		info |= INTR_INFO_DELIVER_CODE_MASK;
-	vlm_vmx_inject(&vcpu->vmx, info, ex->error, ex->insn_len);
+	hand(vcpu, info, ex->error, ex->insn_len);
 	vcpu->events.handed = VLM_HANDED_EXCEPTION;
 }
 
 static void hand_nmi(struct vlm_vcpu *vcpu)
 {
 	vlm_vcpu_count(vcpu, VLM_VCPU_NMI_INJECTIONS);
-	vlm_vmx_inject(&vcpu->vmx, INTR_TYPE_NMI_INTR | VLM_NMI, 0, 0);
+	hand(vcpu, INTR_TYPE_NMI_INTR | VLM_NMI, 0, 0);
 	vcpu->events.handed = VLM_HANDED_NMI;
 }
 
@@ -108,9 +117,8 @@ static void hand_irq(struct vlm_vcpu *vcpu)
 	struct vlm_events *ev = &vcpu->events;
 
 	vlm_vcpu_count(vcpu, VLM_VCPU_IRQ_INJECTIONS);
-	vlm_vmx_inject(&vcpu->vmx,
-		       ev->irq_vector | (ev->irq_soft ? INTR_TYPE_SOFT_INTR : INTR_TYPE_EXT_INTR),
-		       0, ev->irq_soft ? ev->irq_insn_len : 0);
+	hand(vcpu, ev->irq_vector | (ev->irq_soft ? INTR_TYPE_SOFT_INTR : INTR_TYPE_EXT_INTR), 0,
+	     ev->irq_soft ? ev->irq_insn_len : 0);
 	ev->handed = VLM_HANDED_IRQ;
 }
 
@@ -213,10 +221,15 @@ static void set_pending_step(struct vlm_vcpu *vcpu)
 		vlm_vmx_set_pending_debug(&vcpu->vmx, pending ^ VLM_DR6_BS);
 }
 
-int vlm_events_inject(struct vlm_vcpu *vcpu)
+static bool irqs_blocked(const struct vlm_vcpu *vcpu)
+{
+	return vcpu->debug.control & KVM_GUESTDBG_BLOCKIRQ;
+}
+
+/* Returns a step. */
+static int hand_one(struct vlm_vcpu *vcpu)
 {
 	struct vlm_events *ev = &vcpu->events;
-	bool blocked = vcpu->debug.control & KVM_GUESTDBG_BLOCKIRQ;
 
 	vlm_take_nmi_requests(vcpu);
 	if (ev->triple_fault) {
@@ -226,11 +239,48 @@ int vlm_events_inject(struct vlm_vcpu *vcpu)
 	}
 	ev->handed = VLM_HANDED_NONE;
 	hand_again(vcpu);
-	if (ev->handed == VLM_HANDED_NONE && !blocked)
+	if (ev->handed == VLM_HANDED_NONE && !irqs_blocked(vcpu))
 		hand_new(vcpu);
-	set_windows(vcpu, blocked);
+	return VLM_RESUME;
+}
+
+int vlm_events_inject(struct vlm_vcpu *vcpu)
+{
+	int step = hand_one(vcpu);
+
+	if (step != VLM_RESUME)
+		return step;
+	set_windows(vcpu, irqs_blocked(vcpu));
 	set_pending_step(vcpu);
 	return VLM_RESUME;
+}
+
+/* What was handed to the guest is delivered, unless the exit says otherwise. */
+static void settle(struct vlm_events *ev)
+{
+	switch (ev->handed) {
+	case VLM_HANDED_EXCEPTION:
+		ev->ex.injected = false;
+		break;
+	case VLM_HANDED_NMI:
+		ev->nmi_injected = false;
+		break;
+	case VLM_HANDED_IRQ:
+		ev->irq_injected = false;
+		break;
+	case VLM_HANDED_NONE:
+		break;
+	}
+	ev->handed = VLM_HANDED_NONE;
+}
+
+int vlm_events_emulate(struct vlm_vcpu *vcpu)
+{
+	int step = hand_one(vcpu);
+
+	if (step == VLM_RESUME)
+		settle(&vcpu->events);
+	return step;
 }
 
 /* The exit says that IRET had ended NMI blocking before it faulted: NMIs are blocked again. */
@@ -297,27 +347,12 @@ static void take_back(struct vlm_vcpu *vcpu)
 
 void vlm_events_after_exit(struct vlm_vcpu *vcpu)
 {
-	struct vlm_events *ev = &vcpu->events;
-
 	/* A refused entry delivered nothing, and left the event in the entry fields. */
 	if (vcpu->exit.entry_failed || vcpu->exit.entry_error) {
 		vlm_vmx_cancel_injection(&vcpu->vmx);
 		return;
 	}
-	switch (ev->handed) {
-	case VLM_HANDED_EXCEPTION:
-		ev->ex.injected = false;
-		break;
-	case VLM_HANDED_NMI:
-		ev->nmi_injected = false;
-		break;
-	case VLM_HANDED_IRQ:
-		ev->irq_injected = false;
-		break;
-	case VLM_HANDED_NONE:
-		break;
-	}
-	ev->handed = VLM_HANDED_NONE;
+	settle(&vcpu->events);
 	if (nmi_unblocked_early(&vcpu->exit))
 		set_nmi_blocking(vcpu, true);
 	if (vcpu->exit.idt_info & VECTORING_INFO_VALID_MASK)

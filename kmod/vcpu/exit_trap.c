@@ -76,6 +76,10 @@ int vlm_exit_exception(struct vlm_vcpu *vcpu)
 		return exit_breakpoint(vcpu);
 	case VLM_AC:
 		return exit_alignment(vcpu);
+	case VLM_PF:
+		if (vlm_is_shadowed(vcpu))
+			return vlm_exit_page_fault(vcpu);
+		break;
 	}
 	/* Not intercepted on purpose; the guest must not lose it. */
 	if (info & INTR_INFO_DELIVER_CODE_MASK)
@@ -100,7 +104,7 @@ int vlm_exit_skip(struct vlm_vcpu *vcpu)
 int vlm_exit_invlpg(struct vlm_vcpu *vcpu)
 {
 	vlm_vcpu_count(vcpu, VLM_VCPU_INVLPG);
-	vlm_vmx_flush_gva(&vcpu->vmx, vcpu->exit.qualification);
+	vlm_guest_invlpg(vcpu, vcpu->exit.qualification);
 	return vlm_skip_insn(vcpu);
 }
 

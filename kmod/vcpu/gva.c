@@ -15,7 +15,7 @@ static bool is_canonical(struct vlm_vcpu *vcpu, u64 gva)
 	return sign_extend64(gva, bits - 1) == gva;
 }
 
-static void fill_paging(struct vlm_vcpu *vcpu, struct vlm_guest_paging *paging)
+void vlm_fill_paging(struct vlm_vcpu *vcpu, struct vlm_guest_paging *paging)
 {
 	*paging = (struct vlm_guest_paging){
 		.as_id = vcpu->mmu.as_id,
@@ -38,7 +38,7 @@ int vlm_gva_to_gpa(struct vlm_vcpu *vcpu, u64 gva, u32 access, u64 *gpa,
 	struct vlm_guest_paging paging;
 	struct vlm_guest_walk walk;
 
-	fill_paging(vcpu, &paging);
+	vlm_fill_paging(vcpu, &paging);
 	if (!(paging.efer & EFER_LMA)) {
 		gva = (u32)gva;
 	} else if (!is_canonical(vcpu, gva)) {

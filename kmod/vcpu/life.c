@@ -149,6 +149,7 @@ static void destroy(struct vlm_vcpu_head *v)
 
 	if (v->lapic)
 		vlm_lapic_destroy(v);
+	vlm_vcpu_shadow_destroy(vcpu);
 	vlm_mmu_vcpu_destroy(&vcpu->mmu);
 	vlm_vmx_vcpu_destroy(&vcpu->vmx);
 	vlm_fpu_destroy(vcpu);
@@ -197,9 +198,14 @@ static struct vlm_vcpu *allocate(struct vlm_vm *vm, u32 id)
 	if (err)
 		goto err_vmx;
 	vcpu->mmu.id = id;
+	err = vlm_vcpu_shadow_init(vcpu);
+	if (err)
+		goto err_mmu;
 	vlm_vcpu_stat_blocks(vcpu, vcpu->head.stats);
 	return vcpu;
 
+err_mmu:
+	vlm_mmu_vcpu_destroy(&vcpu->mmu);
 err_vmx:
 	vlm_vmx_vcpu_destroy(&vcpu->vmx);
 err_fpu:

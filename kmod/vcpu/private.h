@@ -56,6 +56,23 @@ int vlm_exit_undefined(struct vlm_vcpu *vcpu);
 int vlm_exit_ept_violation(struct vlm_vcpu *vcpu);
 int vlm_exit_ept_misconfig(struct vlm_vcpu *vcpu);
 
+/* shadow.c: guests without EPT. */
+int vlm_vcpu_shadow_init(struct vlm_vcpu *vcpu);	/* 0 or -ENOMEM; nothing with EPT */
+void vlm_vcpu_shadow_destroy(struct vlm_vcpu *vcpu);
+/* A control register changed what translations mean: those that are cached go. */
+void vlm_paging_changed(struct vlm_vcpu *vcpu);
+/* The guest invalidates the translation of @gva. */
+void vlm_guest_invlpg(struct vlm_vcpu *vcpu, u64 gva);
+int vlm_shadow_reload(struct vlm_vcpu *vcpu);		/* 0 or a negative errno; SRCU held */
+int vlm_exit_page_fault(struct vlm_vcpu *vcpu);		/* a step */
+/* An instruction that cannot be emulated writes to a guest table: true, let it do so itself. */
+bool vlm_shadow_give_way(struct vlm_vcpu *vcpu);
+/* In place of an entry where the CPU cannot run the guest: one instruction, or event. A step. */
+int vlm_run_emulated(struct vlm_vcpu *vcpu);
+
+/* real_mode.c: deliver through the vector table, @skip bytes behind the instruction pointer. */
+void vlm_real_mode_deliver(struct vlm_vcpu *vcpu, u8 vector, u32 skip);
+
 /* stats.c: it slept @ns nanoseconds. */
 void vlm_vcpu_count_wait(struct vlm_vcpu *vcpu, u64 ns);
 
@@ -76,6 +93,8 @@ void vlm_exception_apply_payload(struct vlm_vcpu *vcpu);
 
 /* event.c: write the VM-entry fields and the windows. Returns a step. */
 int vlm_events_inject(struct vlm_vcpu *vcpu);
+/* ... deliver to a guest in real mode that is emulated. Returns a step. */
+int vlm_events_emulate(struct vlm_vcpu *vcpu);
 /* ... after an exit: what was not delivered is to be delivered again. */
 void vlm_events_after_exit(struct vlm_vcpu *vcpu);
 bool vlm_irq_allowed(struct vlm_vcpu *vcpu);
@@ -120,6 +139,8 @@ int vlm_debug_exit(struct vlm_vcpu *vcpu, u8 vector, u64 dr6);	/* KVM_EXIT_DEBUG
 
 /* gva.c: 0, or -EFAULT with *@fault filled as a page fault; SRCU held. */
 struct vlm_emul_fault;
+struct vlm_guest_paging;
+void vlm_fill_paging(struct vlm_vcpu *vcpu, struct vlm_guest_paging *paging);
 int vlm_gva_to_gpa(struct vlm_vcpu *vcpu, u64 gva, u32 access, u64 *gpa,
 		   struct vlm_emul_fault *fault);
 

@@ -19,8 +19,11 @@
 /* Load the current root. A changed one has its own tag, but stale entries may carry it too. */
 static int reload_root(struct vlm_vcpu *vcpu)
 {
-	int changed = vlm_mmu_reload(&vcpu->mmu);
+	int changed;
 
+	if (vlm_is_shadowed(vcpu))
+		return vlm_shadow_reload(vcpu);
+	changed = vlm_mmu_reload(&vcpu->mmu);
 	if (changed < 0) {
 		vlm_request_set(&vcpu->head, VLM_REQ_MMU_RELOAD);
 		return changed;
@@ -49,7 +52,8 @@ static int handle_requests(struct vlm_vcpu *vcpu)
 		vlm_tsc_apply(vcpu);
 	if (vlm_request_take(v, VLM_REQ_TLB_FLUSH)) {
 		vlm_vcpu_count(vcpu, VLM_VCPU_TLB_FLUSH);
-		vlm_vmx_flush_ept(&vcpu->vmx, vlm_mmu_vcpu_eptp(&vcpu->mmu));
+		if (!vlm_is_shadowed(vcpu))
+			vlm_vmx_flush_ept(&vcpu->vmx, vlm_mmu_vcpu_eptp(&vcpu->mmu));
 		vlm_vmx_flush_vpid(&vcpu->vmx);
 	}
 	/* The exit that they asked for has happened; events are looked at on every round. */
@@ -106,6 +110,27 @@ static bool enter_guest(struct vlm_vcpu *vcpu)
 	return true;
 }
 
+/* One visit to the guest, by the CPU. Returns a step. */
+static int visit(struct vlm_vcpu *vcpu)
+{
+	int step = vlm_events_inject(vcpu);
+
+	if (step != VLM_RESUME)
+		return step;
+	if (!enter_guest(vcpu)) {
+		/* Delivered by the next round, from the "injected" marks. */
+		vlm_vmx_cancel_injection(&vcpu->vmx);
+		return VLM_RESUME;
+	}
+	vcpu->cpuid.frozen = true;
+	vlm_vcpu_count(vcpu, VLM_VCPU_EXITS);
+	if (trace_vlm_exit_enabled())
+		trace_vlm_exit(vcpu->head.id, vlm_vmx_rip(&vcpu->vmx), vcpu->exit.reason,
+			       vcpu->exit.qualification, vcpu->exit.gpa);
+	vlm_events_after_exit(vcpu);
+	return vlm_handle_exit(vcpu);
+}
+
 /* One round for a vCPU that can run. Returns a step. */
 static int run_once(struct vlm_vcpu *vcpu)
 {
@@ -120,21 +145,7 @@ static int run_once(struct vlm_vcpu *vcpu)
 		vcpu->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
 		return VLM_TO_USER;
 	}
-	step = vlm_events_inject(vcpu);
-	if (step != VLM_RESUME)
-		return step;
-	if (!enter_guest(vcpu)) {
-		/* Delivered by the next round, from the "injected" marks. */
-		vlm_vmx_cancel_injection(&vcpu->vmx);
-		return VLM_RESUME;
-	}
-	vcpu->cpuid.frozen = true;
-	vlm_vcpu_count(vcpu, VLM_VCPU_EXITS);
-	if (trace_vlm_exit_enabled())
-		trace_vlm_exit(vcpu->head.id, vlm_vmx_rip(&vcpu->vmx), vcpu->exit.reason,
-			       vcpu->exit.qualification, vcpu->exit.gpa);
-	vlm_events_after_exit(vcpu);
-	step = vlm_handle_exit(vcpu);
+	step = vlm_vmx_can_run(&vcpu->vmx) ? visit(vcpu) : vlm_run_emulated(vcpu);
 	if (step == VLM_RESUME && vlm_user_irq_wanted(vcpu) && vlm_user_irq_ready(vcpu)) {
 		vlm_vcpu_count(vcpu, VLM_VCPU_REQUEST_IRQ_EXITS);
 		vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;

@@ -103,7 +103,7 @@ static int set_common(struct vlm_vcpu *vcpu, const struct kvm_sregs *sregs)
 	vlm_vmx_set_cr3(&vcpu->vmx, sregs->cr3);
 	for (i = 0; i < VLM_NR_SEGS; i++)
 		vlm_vmx_set_segment(&vcpu->vmx, i, (const void *)sregs + sregs_seg[i]);
-	vlm_vmx_flush_vpid(&vcpu->vmx);
+	vlm_paging_changed(vcpu);
 	vlm_cpuid_update(vcpu);
 	unhalt_after_reset(vcpu, sregs);
 	vlm_request_set(&vcpu->head, VLM_REQ_EVENT);

@@ -18,6 +18,7 @@
 
 #include "emul/emul.h"
 #include "mmu/mmu.h"
+#include "mmu/shadow_vcpu.h"
 #include "vm/vm.h"
 #include "vmx/vmx.h"
 
@@ -248,6 +249,18 @@ struct vlm_debug {
 };
 
 /**
+ * struct vlm_vcpu_shadow - what a vCPU without EPT has, shadow.c
+ * @mmu:	its part of the shadow MMU; @mmu.sh is NULL with EPT
+ * @pdpt:	the table that CR3 points at outside of IA-32e mode, below 4 GiB
+ * @protected_gfn: frame of a guest table that the instruction being emulated writes to, or ~0
+ */
+struct vlm_vcpu_shadow {
+	struct vlm_shadow_vcpu mmu;
+	u64 *pdpt;
+	u64 protected_gfn;
+};
+
+/**
  * struct vlm_vcpu - see the top of the file
  * @head:	public part, first
  * @lock:	taken by every ioctl of the vCPU; outermost of the module's locks
@@ -260,6 +273,7 @@ struct vlm_debug {
  * @vmx:	VMCS and what belongs to it
  * @exit:	the latest VM exit
  * @mmu:	the loaded EPT root
+ * @shadow:	the loaded shadow roots, in a machine without EPT
  * @emul:	the instruction being emulated
  * @emul_errno:	why a service of the emulator gave up; 0 for "not emulated"
  * @mp_state:	KVM_MP_STATE_*
@@ -282,6 +296,7 @@ struct vlm_vcpu {
 	struct vlm_vmx vmx;
 	struct vlm_exit exit;
 	struct vlm_mmu_vcpu mmu;
+	struct vlm_vcpu_shadow shadow;
 	struct vlm_emul emul;
 	int emul_errno;
 	struct vlm_cpuid cpuid;
@@ -308,6 +323,12 @@ static inline struct vlm_vcpu *vlm_vcpu_of(struct vlm_vcpu_head *v)
 static inline bool vlm_has_lapic(const struct vlm_vcpu *vcpu)
 {
 	return vcpu->head.lapic;
+}
+
+/* The machine has no EPT: the guest's tables are shadowed. */
+static inline bool vlm_is_shadowed(const struct vlm_vcpu *vcpu)
+{
+	return vcpu->shadow.mmu.sh;
 }
 
 static inline void vlm_vcpu_count(struct vlm_vcpu *vcpu, enum vlm_vcpu_stat stat)

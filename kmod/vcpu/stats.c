@@ -45,7 +45,8 @@ void vlm_vcpu_stat_blocks(struct vlm_vcpu *vcpu, struct vlm_stat_block *blocks)
 		.nr_descs = ARRAY_SIZE(descs),
 		.words = (const u64 *)&vcpu->stats,
 	};
-	vlm_pf_stat_block(&vcpu->mmu.stats, &blocks[1]);
+	vlm_pf_stat_block(vlm_is_shadowed(vcpu) ? &vcpu->shadow.mmu.stats : &vcpu->mmu.stats,
+			  &blocks[1]);
 }
 
 void vlm_vcpu_count_wait(struct vlm_vcpu *vcpu, u64 ns)

@@ -5,6 +5,7 @@
 #include <linux/uaccess.h>
 
 #include "memory.h"
+#include "mmu/shadow_vcpu.h"
 #include "slots.h"
 #include "vm.h"
 
@@ -31,6 +32,8 @@ int vlm_vm_set_memory_region(struct vlm_vm *vm, const struct kvm_userspace_memor
 
 	mutex_lock(&vm->slots_lock);
 	err = vlm_memslot_set(&vm->mmu, &req);
+	if (!err)
+		vlm_mmu_limit_pages(&vm->mmu, READ_ONCE(vm->nr_mmu_pages));
 	mutex_unlock(&vm->slots_lock);
 	return err;
 }
@@ -186,6 +189,14 @@ int vlm_vm_read_guest(struct vlm_vm *vm, u64 gpa, void *data, unsigned long len)
 	return 0;
 }
 
+static void written(struct vlm_vm *vm, struct vlm_memslot *slot, u64 gpa, unsigned long len)
+{
+	vlm_memslot_mark_dirty(&vm->mmu, slot, gpa >> PAGE_SHIFT);
+	/* It may be a table of the guest's. */
+	if (vm->mmu.shadow)
+		vlm_shadow_written(vm->mmu.shadow, gpa, len);
+}
+
 static int write_page(struct vlm_vm *vm, u64 gpa, const void *data, unsigned long len)
 {
 	struct vlm_memslot *slot = vlm_slot_at(&vm->mmu, 0, gpa);
@@ -194,7 +205,7 @@ static int write_page(struct vlm_vm *vm, u64 gpa, const void *data, unsigned lon
 		return -EFAULT;
 	if (copy_to_user((void __user *)vlm_slot_hva(slot, gpa), data, len))
 		return -EFAULT;
-	vlm_memslot_mark_dirty(&vm->mmu, slot, gpa >> PAGE_SHIFT);
+	written(vm, slot, gpa, len);
 	return 0;
 }
 
@@ -227,10 +238,10 @@ unsigned long vlm_vm_gpa_to_hva(struct vlm_vm *vm, u64 gpa, bool write)
 	return vlm_slot_hva(slot, gpa);
 }
 
-void vlm_vm_mark_dirty(struct vlm_vm *vm, u64 gpa)
+void vlm_vm_written(struct vlm_vm *vm, u64 gpa, unsigned long len)
 {
 	struct vlm_memslot *slot = vlm_slot_at(&vm->mmu, 0, gpa);
 
 	if (slot)
-		vlm_memslot_mark_dirty(&vm->mmu, slot, gpa >> PAGE_SHIFT);
+		written(vm, slot, gpa, len);
 }

@@ -41,8 +41,8 @@ bool vlm_vm_gpa_is_memory(struct vlm_vm *vm, u64 gpa);
 /* Host virtual address behind @gpa for an atomic access of @len bytes inside one page, or 0. */
 unsigned long vlm_vm_gpa_to_hva(struct vlm_vm *vm, u64 gpa, bool write);
 
-/* Mark the page of @gpa dirty after a direct store through vlm_vm_gpa_to_hva(). */
-void vlm_vm_mark_dirty(struct vlm_vm *vm, u64 gpa);
+/* After a direct store of @len bytes through vlm_vm_gpa_to_hva(): dirty log, shadow tables. */
+void vlm_vm_written(struct vlm_vm *vm, u64 gpa, unsigned long len);
 
 /* Register and unregister the mmu notifier. */
 int vlm_vm_memory_init(struct vlm_vm *vm);

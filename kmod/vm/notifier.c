@@ -58,7 +58,11 @@ static int test_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned lo
 /* The mm is going away: no thread of it can run a vCPU any more, and none of another may. */
 static void release(struct mmu_notifier *mn, struct mm_struct *mm)
 {
-	vlm_mmu_zap_all(&vm_of(mn)->mmu);
+	struct vlm_vm *vm = vm_of(mn);
+	int idx = srcu_read_lock(&vm->srcu);
+
+	vlm_mmu_zap_all(&vm->mmu);
+	srcu_read_unlock(&vm->srcu, idx);
 }
 
 static const struct mmu_notifier_ops ops = {

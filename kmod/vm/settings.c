@@ -52,6 +52,9 @@ int vlm_vm_set_nr_mmu_pages(struct vlm_vm *vm, unsigned long nr)
 	mutex_lock(&vm->lock);
 	vm->nr_mmu_pages = nr;
 	mutex_unlock(&vm->lock);
+	mutex_lock(&vm->slots_lock);
+	vlm_mmu_limit_pages(&vm->mmu, nr);
+	mutex_unlock(&vm->slots_lock);
 	return 0;
 }
 

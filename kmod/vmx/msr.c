@@ -152,7 +152,7 @@ int vlm_vmx_get_msr(struct vlm_vmx *vmx, u32 msr, u64 *data)
 		*data = vlm_vmcs_read_natural(GUEST_SYSENTER_EIP);
 		return 0;
 	case MSR_IA32_CR_PAT:
-		*data = vlm_vmcs_read64(GUEST_IA32_PAT);
+		*data = vlm_vmx_caps.ept ? vlm_vmcs_read64(GUEST_IA32_PAT) : vmx->shadow.pat;
 		return 0;
 	case MSR_IA32_DEBUGCTLMSR:
 		*data = vlm_vmcs_read64(GUEST_IA32_DEBUGCTL);
@@ -196,7 +196,10 @@ int vlm_vmx_set_msr(struct vlm_vmx *vmx, u32 msr, u64 data)
 		vlm_vmcs_write_natural(GUEST_SYSENTER_EIP, data);
 		return 0;
 	case MSR_IA32_CR_PAT:
-		vlm_vmcs_write64(GUEST_IA32_PAT, data);
+		/* Without EPT it would change the memory types of the host's tables. */
+		vmx->shadow.pat = data;
+		if (vlm_vmx_caps.ept)
+			vlm_vmcs_write64(GUEST_IA32_PAT, data);
 		return 0;
 	case MSR_IA32_DEBUGCTLMSR:
 		vlm_vmcs_write64(GUEST_IA32_DEBUGCTL, data);

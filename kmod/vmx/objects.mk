@@ -8,6 +8,7 @@ vellum-y += vmx/enter.o
 vellum-y += vmx/host.o
 vellum-y += vmx/l1d.o
 vellum-y += vmx/regs.o
+vellum-y += vmx/runnable.o
 vellum-y += vmx/event.o
 vellum-y += vmx/msr.o
 vellum-y += vmx/flush.o

@@ -35,6 +35,9 @@ struct vlm_vmx_controls vlm_vmx_controls;
  * @settable:	bits that are set at run time and must be available
  * @optional:	bits that are always set where available
  * @clear:	bits that must not be forced to 1
+ * @ept:	bits that are set with EPT
+ * @ept_optional: bits that are set with EPT where available
+ * @shadow:	bits that are set without EPT, and must not be forced to 1 with it
  */
 struct vlm_ctl_set {
 	const char *name;
@@ -43,6 +46,9 @@ struct vlm_ctl_set {
 	u32 settable;
 	u32 optional;
 	u32 clear;
+	u32 ept;
+	u32 ept_optional;
+	u32 shadow;
 };
 
 #define VLM_SECONDARY_INVPCID	VMCS_CONTROL_BIT(INVPCID)
@@ -64,17 +70,23 @@ static const struct vlm_ctl_set cpu_based_set = {
 		    CPU_BASED_UNCOND_IO_EXITING | CPU_BASED_USE_MSR_BITMAPS |
 		    CPU_BASED_ACTIVATE_SECONDARY_CONTROLS,
 	.settable = CPU_BASED_INTR_WINDOW_EXITING | CPU_BASED_NMI_WINDOW_EXITING,
-	.clear = CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING |
-		 CPU_BASED_INVLPG_EXITING | CPU_BASED_RDTSC_EXITING,
+	.clear = CPU_BASED_RDTSC_EXITING,
+	.shadow = CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING |
+		  CPU_BASED_INVLPG_EXITING,
 };
 
-/* ENCLS exits so that a guest cannot build enclaves that no CPUID leaf offered. */
+/*
+ * ENCLS exits so that a guest cannot build enclaves that no CPUID leaf offered. Without EPT
+ * there is no PCID and so no INVPCID: the tag of the CPU's translations would have to be
+ * the guest's choice.
+ */
 static const struct vlm_ctl_set secondary_set = {
 	.name = "secondary processor-based",
 	.msr = MSR_IA32_VMX_PROCBASED_CTLS2,
-	.required = SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_UNRESTRICTED_GUEST,
+	.ept = SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_UNRESTRICTED_GUEST,
+	.ept_optional = VLM_SECONDARY_INVPCID,
 	.optional = SECONDARY_EXEC_ENABLE_VPID | SECONDARY_EXEC_ENABLE_RDTSCP |
-		    VLM_SECONDARY_INVPCID | VLM_SECONDARY_XSAVES |
+		    VLM_SECONDARY_XSAVES |
 		    SECONDARY_EXEC_WBINVD_EXITING | SECONDARY_EXEC_PAUSE_LOOP_EXITING |
 		    SECONDARY_EXEC_ENCLS_EXITING | SECONDARY_EXEC_PT_CONCEAL_VMX,
 };
@@ -108,6 +120,10 @@ static int missing(const char *what)
 /* Choose the value of one control word; @all receives every bit that may be set. */
 static int choose_controls(const struct vlm_ctl_set *set, u32 *value, u32 *all)
 {
+	bool ept = vlm_vmx_caps.ept;
+	u32 required = set->required | (ept ? set->ept : set->shadow);
+	u32 optional = set->optional | (ept ? set->ept_optional : 0);
+	u32 clear = set->clear | (ept ? set->shadow : set->ept);
 	u32 must, may, lacking;
 	u64 cap;
 
@@ -115,17 +131,17 @@ static int choose_controls(const struct vlm_ctl_set *set, u32 *value, u32 *all)
 		return missing("capability MSRs");
 	must = (u32)cap;
 	may = (u32)(cap >> 32);
-	lacking = (set->required | set->settable) & ~may;
-	if (lacking || (must & set->clear)) {
+	lacking = (required | set->settable) & ~may;
+	if (lacking || (must & clear)) {
 		char what[96];
 
 		scnprintf(what, sizeof(what), "%s controls: bits %#x to set, %#x to clear%s",
-			  set->name, lacking, must & set->clear,
+			  set->name, lacking, must & clear,
 			  set == &secondary_set && lacking == SECONDARY_EXEC_UNRESTRICTED_GUEST ?
 			  " (unrestricted guest)" : "");
 		return missing(what);
 	}
-	*value = must | set->required | (set->optional & may);
+	*value = must | required | (optional & may);
 	if (all)
 		*all = may;
 	return 0;
@@ -190,13 +206,10 @@ static int read_basic(void)
 	return 0;
 }
 
-static int read_ept_vpid(void)
+static int read_ept(u64 cap)
 {
 	struct vlm_vmx_caps *caps = &vlm_vmx_caps;
-	u64 cap;
 
-	if (rdmsrl_safe(MSR_IA32_VMX_EPT_VPID_CAP, &cap))
-		return missing("EPT");
 	if (!(cap & VMX_EPT_PAGE_WALK_4_BIT) || !(cap & VMX_EPTP_WB_BIT))
 		return missing("4-level EPT with write-back tables");
 	caps->ept_exec_only = cap & VMX_EPT_EXECUTE_ONLY_BIT;
@@ -210,7 +223,26 @@ static int read_ept_vpid(void)
 	}
 	if (!caps->invept_single && !caps->invept_global)
 		return missing("INVEPT");
+	return 0;
+}
 
+static int read_ept_vpid(void)
+{
+	struct vlm_vmx_caps *caps = &vlm_vmx_caps;
+	u64 cap;
+	int ret;
+
+	/* The register exists with EPT or VPIDs. */
+	if (rdmsrl_safe(MSR_IA32_VMX_EPT_VPID_CAP, &cap)) {
+		if (caps->ept)
+			return missing("EPT");
+		cap = 0;
+	}
+	if (caps->ept) {
+		ret = read_ept(cap);
+		if (ret)
+			return ret;
+	}
 	cap >>= 32;
 	if (cap & VMX_VPID_INVVPID_BIT) {
 		caps->invvpid_addr = cap & VMX_VPID_EXTENT_INDIVIDUAL_ADDR_BIT;
@@ -294,12 +326,13 @@ static void choose_perf_control(void)
 	}
 }
 
-int vlm_vmx_probe(void)
+int vlm_vmx_probe(enum vlm_translation translation)
 {
 	struct vlm_vmx_controls *c = &vlm_vmx_controls;
 	u64 value;
 	int ret;
 
+	vlm_vmx_caps.ept = translation == VLM_TRANSLATE_EPT;
 	ret = check_feature_control();
 	if (!ret)
 		ret = check_host();

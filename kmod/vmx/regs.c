@@ -21,6 +21,13 @@
 #define VLM_CR0_GUEST	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | \
 			 X86_CR0_WP | X86_CR0_AM | X86_CR0_PG)
 
+/*
+ * Without EPT the CPU always pages, by tables that the host makes, and write-protection
+ * works on the kernel too: those bits exit.
+ */
+#define VLM_CR0_GUEST_SHADOW (VLM_CR0_GUEST & ~(X86_CR0_PE | X86_CR0_PG | X86_CR0_WP))
+#define VLM_CR0_SHADOW	(X86_CR0_PE | X86_CR0_PG | X86_CR0_WP)
+
 /* CR4 bits that every 64-bit processor has and that concern nobody but the guest. */
 #define VLM_CR4_GUEST_DEFAULT							\
 	(X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PSE |	\
@@ -30,11 +37,20 @@
 /* Bits that CPUID mirrors or whose hardware value is not the guest's choice. */
 #define VLM_CR4_MUST_EXIT							\
 	(X86_CR4_VMXE | X86_CR4_SMXE | X86_CR4_MCE | X86_CR4_OSXSAVE | X86_CR4_PKE)
+/* Without EPT, bits that say what the guest's tables mean. */
+#define VLM_CR4_SHADOW_EXIT VLM_CR4_FLUSH
+/* Of those, what would take the user's pages from a guest that does not page. */
+#define VLM_CR4_PAGING_ONLY (X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE)
 
 /* Changes of these bits drop translations: SDM "Operations that Invalidate TLBs". */
 #define VLM_CR0_FLUSH	(X86_CR0_PG | X86_CR0_WP)
 #define VLM_CR4_FLUSH	(X86_CR4_PGE | X86_CR4_PAE | X86_CR4_PSE | X86_CR4_PCIDE |	\
 			 X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE | X86_CR4_LA57)
+
+static u64 cr0_guest(void)
+{
+	return vlm_vmx_caps.ept ? VLM_CR0_GUEST : VLM_CR0_GUEST_SHADOW;
+}
 
 /* Where the cached registers stand; CR0 and CR4 get the bits that the guest does not own. */
 static const u16 cached_field[VLM_NR_CACHED_REGS] = {
@@ -54,8 +70,12 @@ void vlm_vmx_fetch(struct vlm_vmx *vmx, enum vlm_cached_reg reg)
 	u64 value = vlm_vmcs_read_any(cached_field[reg]);
 
 	if (reg == VLM_CACHED_CR0)
-		value = (value & VLM_CR0_GUEST) |
-			(vlm_vmcs_read_natural(CR0_READ_SHADOW) & ~VLM_CR0_GUEST);
+		value = (value & cr0_guest()) |
+			(vlm_vmcs_read_natural(CR0_READ_SHADOW) & ~cr0_guest());
+	else if (reg == VLM_CACHED_CR3 && !vlm_vmx_caps.ept)
+		value = vmx->shadow.cr3;
+	else if (reg == VLM_CACHED_EFER && !vlm_vmx_caps.ept)
+		value = vmx->shadow.efer;
 	else if (reg == VLM_CACHED_CR4)
 		value = (value & vmx->cr4_guest_mask) | (vmx->cr4_shadow & ~vmx->cr4_guest_mask);
 	vlm_cache_reg(vmx, reg, value);
@@ -75,6 +95,8 @@ void vlm_vmx_set_rip(struct vlm_vmx *vmx, u64 rip)
 void vlm_vmx_set_rflags(struct vlm_vmx *vmx, u64 rflags)
 {
 	vlm_cache_reg(vmx, VLM_CACHED_RFLAGS, rflags | X86_EFLAGS_FIXED);
+	if (rflags & X86_EFLAGS_VM)
+		vmx->unchecked = true;
 	vmx->cached_dirty |= BIT(VLM_CACHED_RFLAGS);
 }
 
@@ -146,6 +168,7 @@ void vlm_vmx_set_segment(struct vlm_vmx *vmx, enum vlm_seg seg, const struct kvm
 	vlm_vmcs_write_natural(VLM_SEG_FIELD(GUEST_ES_BASE, seg), in->base);
 	vlm_vmcs_write32(VLM_SEG_FIELD(GUEST_ES_LIMIT, seg), in->limit);
 	vlm_vmcs_write32(VLM_SEG_FIELD(GUEST_ES_AR_BYTES, seg), access_rights(seg, in));
+	vmx->unchecked = true;
 	if (seg == VLM_SEG_CS)
 		forget(vmx, VLM_CACHED_CS_AR);
 	else if (seg == VLM_SEG_SS)
@@ -180,6 +203,20 @@ void vlm_vmx_set_dtable(struct vlm_vmx *vmx, bool idt, const struct kvm_dtable *
 	}
 }
 
+/* What the CPU gets for the guest's @cr4. */
+static u64 hardware_cr4(struct vlm_vmx *vmx, u64 cr4)
+{
+	/* Without MCE a machine check in the guest would shut the machine down. */
+	u64 value = cr4 | vlm_vmx_caps.cr4_fixed0 | (__read_cr4() & X86_CR4_MCE);
+
+	if (vlm_vmx_caps.ept)
+		return value;
+	value |= X86_CR4_PAE;
+	if (!(vlm_vmx_cr0(vmx) & X86_CR0_PG))
+		value &= ~(u64)VLM_CR4_PAGING_ONLY;
+	return value;
+}
+
 void vlm_vmx_set_cr0(struct vlm_vmx *vmx, u64 cr0)
 {
 	u64 old = vlm_vmcs_read_natural(GUEST_CR0);
@@ -187,10 +224,15 @@ void vlm_vmx_set_cr0(struct vlm_vmx *vmx, u64 cr0)
 
 	/* With an unrestricted guest PE and PG may be 0 against the fixed bits. */
 	value |= vlm_vmx_caps.cr0_fixed0 & ~(X86_CR0_PE | X86_CR0_PG);
+	if (!vlm_vmx_caps.ept)
+		value |= VLM_CR0_SHADOW;
 	value &= vlm_vmx_caps.cr0_fixed1;
 	vlm_vmcs_write_natural(CR0_READ_SHADOW, cr0 | X86_CR0_ET);
 	vlm_vmcs_write_natural(GUEST_CR0, value);
 	forget(vmx, VLM_CACHED_CR0);
+	vmx->unchecked = true;
+	if (!vlm_vmx_caps.ept)
+		vlm_vmcs_write_natural(GUEST_CR4, hardware_cr4(vmx, vlm_vmx_cr4(vmx)));
 	if ((old ^ value) & VLM_CR0_FLUSH)
 		vlm_vmx_flush_vpid(vmx);
 }
@@ -207,16 +249,24 @@ void vlm_vmx_set_cr2(struct vlm_vmx *vmx, u64 cr2)
 
 void vlm_vmx_set_cr3(struct vlm_vmx *vmx, u64 cr3)
 {
-	vlm_vmcs_write_natural(GUEST_CR3, cr3);
+	if (vlm_vmx_caps.ept)
+		vlm_vmcs_write_natural(GUEST_CR3, cr3);
+	else
+		vmx->shadow.cr3 = cr3;
 	vlm_cache_reg(vmx, VLM_CACHED_CR3, cr3);
+	vlm_vmx_flush_vpid(vmx);
+}
+
+void vlm_vmx_set_shadow_root(struct vlm_vmx *vmx, u64 pa)
+{
+	vlm_vmcs_write_natural(GUEST_CR3, pa);
 	vlm_vmx_flush_vpid(vmx);
 }
 
 void vlm_vmx_set_cr4(struct vlm_vmx *vmx, u64 cr4)
 {
 	u64 old = vlm_vmcs_read_natural(GUEST_CR4);
-	/* Without MCE a machine check in the guest would shut the machine down. */
-	u64 value = cr4 | vlm_vmx_caps.cr4_fixed0 | (__read_cr4() & X86_CR4_MCE);
+	u64 value = hardware_cr4(vmx, cr4);
 
 	vlm_vmcs_write_natural(CR4_READ_SHADOW, cr4);
 	vmx->cr4_shadow = cr4;
@@ -231,10 +281,25 @@ void vlm_vmx_set_cr4_guest_bits(struct vlm_vmx *vmx, u64 bits)
 	u64 cr4 = vlm_vmx_cr4(vmx);
 
 	vmx->cr4_guest_mask = bits & ~VLM_CR4_MUST_EXIT & vlm_vmx_caps.cr4_fixed1;
+	if (!vlm_vmx_caps.ept)
+		vmx->cr4_guest_mask &= ~(u64)VLM_CR4_SHADOW_EXIT;
 	vlm_vmcs_write_natural(CR4_GUEST_HOST_MASK, ~vmx->cr4_guest_mask);
 	vlm_vmcs_write_natural(CR4_READ_SHADOW, cr4);
 	vmx->cr4_shadow = cr4;
 	forget(vmx, VLM_CACHED_CR4);
+}
+
+/*
+ * What the CPU gets for the guest's @efer. Shadow tables forbid execution where the guest's do
+ * not, and the CPU pages already where the guest has only announced IA-32e mode.
+ */
+static u64 hardware_efer(u64 efer)
+{
+	if (vlm_vmx_caps.ept)
+		return efer;
+	if (!(efer & EFER_LMA))
+		efer &= ~(u64)EFER_LME;
+	return efer | EFER_NX;
 }
 
 void vlm_vmx_set_efer(struct vlm_vmx *vmx, u64 efer)
@@ -243,7 +308,9 @@ void vlm_vmx_set_efer(struct vlm_vmx *vmx, u64 efer)
 	u32 ctls = vlm_vmcs_read32(VM_ENTRY_CONTROLS);
 	u32 value = efer & EFER_LMA ? ctls | VM_ENTRY_IA32E_MODE : ctls & ~VM_ENTRY_IA32E_MODE;
 
-	vlm_vmcs_write64(GUEST_IA32_EFER, efer);
+	vmx->shadow.efer = efer;
+	vmx->unchecked = true;
+	vlm_vmcs_write64(GUEST_IA32_EFER, hardware_efer(efer));
 	vlm_cache_reg(vmx, VLM_CACHED_EFER, efer);
 	if (value != ctls)
 		vlm_vmcs_write32(VM_ENTRY_CONTROLS, value);
@@ -266,15 +333,20 @@ void vlm_vmx_get_pdptrs(struct vlm_vmx *vmx, u64 pdptr[4])
 	int i;
 
 	for (i = 0; i < 4; i++)
-		pdptr[i] = vlm_vmcs_read64(GUEST_PDPTR0 + 2 * i);
+		pdptr[i] = vlm_vmx_caps.ept ? vlm_vmcs_read64(GUEST_PDPTR0 + 2 * i) :
+					      vmx->shadow.pdptrs[i];
 }
 
 void vlm_vmx_set_pdptrs(struct vlm_vmx *vmx, const u64 pdptr[4])
 {
 	int i;
 
-	for (i = 0; i < 4; i++)
-		vlm_vmcs_write64(GUEST_PDPTR0 + 2 * i, pdptr[i]);
+	/* Without EPT the CPU loads them with CR3, from the host's tables. */
+	for (i = 0; i < 4; i++) {
+		vmx->shadow.pdptrs[i] = pdptr[i];
+		if (vlm_vmx_caps.ept)
+			vlm_vmcs_write64(GUEST_PDPTR0 + 2 * i, pdptr[i]);
+	}
 }
 
 /* SDM table "IA-32 and Intel 64 Processor States Following Power-up, Reset, or INIT". */
@@ -292,7 +364,7 @@ void vlm_vmx_reset(struct vlm_vmx *vmx)
 	static const struct kvm_dtable dtable = { .limit = 0xffff };
 	enum vlm_seg seg;
 
-	vlm_vmcs_write_natural(CR0_GUEST_HOST_MASK, ~(unsigned long)VLM_CR0_GUEST);
+	vlm_vmcs_write_natural(CR0_GUEST_HOST_MASK, ~(unsigned long)cr0_guest());
 	vlm_vmx_set_efer(vmx, 0);
 	vlm_vmx_set_cr0(vmx, X86_CR0_CD | X86_CR0_NW | X86_CR0_ET);
 	vlm_vmx_set_cr4(vmx, 0);

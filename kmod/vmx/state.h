@@ -54,6 +54,8 @@ struct vlm_vmx_switch {
  * @link:	entry of the per-CPU list of loaded VMCSs while @cpu >= 0
  * @vpid:	tag of guest-linear translations, 0 when none is used
  * @eptp:	EPT pointer in use, 0 before the first
+ * @shadow:	without EPT, registers of the guest whose field of the VMCS holds the host's choice
+ * @unchecked:	segments were written since vlm_vmx_can_run() last found them fit to enter with
  * @flush:	translations of this CPU may be stale: flush before the next entry
  *
  * @pin, @cpu_based, @secondary, @exit_ctls: what the VMCS holds, to save VMREADs.
@@ -85,6 +87,13 @@ struct vlm_vmx {
 	struct list_head link;
 	u16 vpid;
 	u64 eptp;
+	struct {
+		u64 cr3;
+		u64 efer;
+		u64 pat;
+		u64 pdptrs[4];
+	} shadow;
+	bool unchecked;
 	bool flush;
 
 	u32 pin;

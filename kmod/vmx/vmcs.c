@@ -149,6 +149,7 @@ static void write_controls(struct vlm_vmx *vmx)
 	if (vlm_vmx_caps.load_perf_global_ctrl)
 		vlm_vmcs_write64(GUEST_IA32_PERF_GLOBAL_CTRL, 0);
 	vlm_vmcs_write64(GUEST_IA32_PAT, VLM_PAT_RESET);
+	vmx->shadow.pat = VLM_PAT_RESET;
 }
 
 int vlm_vmx_vcpu_init(struct vlm_vmx *vmx, u64 *regs)

@@ -29,6 +29,7 @@ struct vlm_vmx_caps {
 	u32 vmcs_revision;
 	u32 vmcs_size;
 	bool vpid, invvpid_addr, invvpid_single, invvpid_global;
+	bool ept;		/* guests translate by EPT, and run unrestricted; else by shadow tables */
 	bool invept_single, invept_global;
 	bool ept_ad, ept_2m, ept_1g, ept_exec_only, ept_5level;
 	bool pml, preemption_timer, ple, tsc_scaling, xsaves, rdtscp, invpcid, umip;
@@ -42,11 +43,17 @@ struct vlm_vmx_caps {
 };
 extern struct vlm_vmx_caps vlm_vmx_caps;	/* __ro_after_init in spirit: written by vlm_vmx_probe() only */
 
+/* How guest-physical addresses are translated. */
+enum vlm_translation {
+	VLM_TRANSLATE_EPT,
+	VLM_TRANSLATE_SHADOW,	/* by tables of the host's making, in place of the guest's */
+};
+
 /*
  * Read capabilities. Return 0 or, with one line in the log that names the remedy:
  * -ENODEV (no VMX), -EACCES? see vmx/probe.c for the table of errnos, -EBUSY (other owner).
  */
-int vlm_vmx_probe(void);
+int vlm_vmx_probe(enum vlm_translation translation);
 /* VMXON on every online CPU, and on those that come; suspend, reboot and panic hooks. */
 int vlm_vmx_enable(void);
 void vlm_vmx_disable(void);
@@ -181,6 +188,17 @@ u64 vlm_vmx_dr7(struct vlm_vmx *vmx);
 void vlm_vmx_set_dr7(struct vlm_vmx *vmx, u64 dr7);
 void vlm_vmx_get_pdptrs(struct vlm_vmx *vmx, u64 pdptr[4]);
 void vlm_vmx_set_pdptrs(struct vlm_vmx *vmx, const u64 pdptr[4]);
+
+/*
+ * Without EPT: the tables that the CPU walks, a PML4 or, outside of IA-32e mode, a table of
+ * PDPTEs below 4 GiB. What vlm_vmx_cr3() returns is the guest's all the same.
+ */
+void vlm_vmx_set_shadow_root(struct vlm_vmx *vmx, u64 pa);
+/*
+ * The CPU can run the guest as it is. Always true with EPT; without, real mode cannot be run,
+ * nor can segments that only a switch of modes leaves behind.
+ */
+bool vlm_vmx_can_run(struct vlm_vmx *vmx);
 
 /* Paging structures. */
 void vlm_vmx_set_eptp(struct vlm_vmx *vmx, u64 eptp);

@@ -30,7 +30,7 @@ MAY_INCLUDE = {
 # Headers that other folders may include. compat is open altogether.
 FACES = {
     "mmu": {"mmu.h", "guest_walk.h", "platform.h", "memslot.h", "dirty_ring.h", "notifier.h", "stats.h",
-            "state.h", "trace.h", "dump.h"},
+            "state.h", "trace.h", "dump.h", "shadow_vcpu.h"},
     "emul": {"emul.h", "platform.h"},
     "vmx": {"vmx.h"},
     "vm": {"vm.h", "memory.h", "iobus.h", "counters.h"},
