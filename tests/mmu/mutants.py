@@ -367,6 +367,14 @@ MUTANTS = {
         [("spte.c", "		.host_w = PT_SOFT_9,\n		.mmu_w = PT_SOFT_10,\n",
           "		.host_w = VLM_SPTE_HOST_W,\n		.mmu_w = VLM_SPTE_MMU_W,\n")],
         "ShadowFaultTest.NoPagingAtAll", "VIOLATION"),
+    "shadow_unprotect_forgets_to_say": Mutant(
+        "who lets go of a guest table does not say that there was one",
+        [("shadow_write.c", "		found = true;\n", "")],
+        "ShadowFaultTest.UnprotectedFrameIsMemory", "Actual: false"),
+    "shadow_limit_waits_for_faults": Mutant(
+        "a lower limit on shadow pages is not met until the next fault",
+        [("mmu.c", "	if (excess)\n		vlm_shadow_shrink(sh, excess);\n", "	(void)excess;\n")],
+        "ShadowListTest.LowerLimitTakesTheOldest", "Expected equality"),
     "shadow_zap_counts_children_only": Mutant(
         "only pages that take others with them count against the budget: a flat list is zapped in one hold",
         [("shadow_zap.c", "	op->visited += VLM_TABLE_ENTRIES + vlm_ptr_chain_count(&sp->parents);\n",

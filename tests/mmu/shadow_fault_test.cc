@@ -128,6 +128,25 @@ TEST_F(ShadowFaultTest, FloodedFrameIsNoTableAnyMore) {
   EXPECT_EQ(Edit(v, (pd << 12) + 8 * 200, 0).kind, K::kHit) << "memory like any other";
 }
 
+// What cannot be emulated is let through.
+TEST_F(ShadowFaultTest, UnprotectedFrameIsMemory) {
+  Map(kGva, 0x9000 | kGAll);
+  ASSERT_EQ(v.Access(kGva, kR).kind, K::kHit);
+  const u64 pd = EntryOf(kGva, 2) >> 12;
+  ASSERT_TRUE(Find(pd, 2));
+  {
+    SlotsReader reader(&s.m());
+    EXPECT_FALSE(vlm_shadow_unprotect(s.sh(), 0x9));
+    EXPECT_TRUE(vlm_shadow_unprotect(s.sh(), pd));
+    EXPECT_FALSE(vlm_shadow_unprotect(s.sh(), pd));
+  }
+  EXPECT_FALSE(Find(pd, 2));
+  EXPECT_EQ(Edit(v, (pd << 12) + 8 * 100, 0).kind, K::kHit) << "memory like any other";
+  EXPECT_EQ(v.Access(kGva, kR).kind, K::kHit) << "and a table as soon as it is walked";
+  EXPECT_TRUE(Find(pd, 2));
+  s.Check();
+}
+
 // Use in between: an honest table.
 TEST_F(ShadowFaultTest, WalksForgiveWrites) {
   Map(kGva, 0x9000 | kGAll);

@@ -75,6 +75,23 @@ TEST_F(ShadowListTest, NobodyWaitsNobodyYields) {
   EXPECT_EQ(Yields(), 0u);
 }
 
+// A lower limit is met at once, the oldest first; none of its own means a part of the slots.
+TEST_F(ShadowListTest, LowerLimitTakesTheOldest) {
+  ASSERT_TRUE(vlm_mmu_limit_pages(s.mmu(), 200));
+  vlm_shadow_page* oldest = Page();
+  const u64 gfn = oldest->page.gfn;
+  Pages(99);
+  vlm_shadow_page* newest = Page();
+  ASSERT_TRUE(vlm_mmu_limit_pages(s.mmu(), 80));
+  EXPECT_EQ(s.sh()->nr_pages, 80u);
+  write_lock(&s.mmu()->lock);
+  EXPECT_FALSE(vlm_shadow_find(s.sh(), gfn, vlm_shadow_role{.word = newest->role.word}));
+  EXPECT_TRUE(vlm_shadow_find(s.sh(), newest->page.gfn, newest->role));
+  write_unlock(&s.mmu()->lock);
+  ASSERT_TRUE(vlm_mmu_limit_pages(s.mmu(), 1));
+  EXPECT_EQ(s.sh()->max_pages, u64{VLM_SHADOW_PAGES_MIN});
+}
+
 // Every third page takes an unsync child with it, which stands elsewhere in the list.
 TEST_F(ShadowListTest, EveryThirdPageZapsAChild) {
   s.sh()->zap_budget = kTenPages;
