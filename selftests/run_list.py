@@ -31,6 +31,7 @@ TOP = HERE.parent
 PROGRAMS = TOP / "build/host/selftests"
 VMM = TOP / "build/host/vmm/vmm"
 KERNELS = ("6.1", "6.12")
+INTERRUPTIBLE = "interruptible.so"
 # Wall-clock limit of one boot: the machine's own time limits act long before.
 BOOT_LIMIT = 900
 
@@ -86,6 +87,7 @@ class Test:
     says: str = ""
     mutant: str = ""
     setup: str = ""
+    interruptible: bool = False
     mem: int = 512
     adds: tuple[str, ...] = ()
 
@@ -156,14 +158,17 @@ def run_boot(tests: list[Test], paths: dict[str, Path], options: argparse.Namesp
             if t.setup:
                 lines.append(t.setup)
             call = ["mutant", f"{t.mutant}.ko"] if t.mutant else []
+            preload = ["env", f"LD_PRELOAD=/add/{INTERRUPTIBLE}"] if t.interruptible else []
             lines.append(shlex.join([*call, "one", t.name, str(t.timeout), str(t.expect), t.says,
-                                     f"./{Path(t.program).name}", *t.args]))
+                                     *preload, f"./{Path(t.program).name}", *t.args]))
         lines.append(LAST_WORDS)
         script.write_text("\n".join(lines) + "\n", encoding="utf-8")
         command = [sys.executable, str(HERE / "machine/run.py"), "--kernel", kernel, "--cpus", str(cpus),
                    "--mem", str(mem), "--timeout", str(options.boot_limit), "--script", str(script)]
         for program in sorted({t.program for t in tests}):
             command += ["--add", str(paths[program])]
+        if any(t.interruptible for t in tests):
+            command += ["--add", str(options.programs / INTERRUPTIBLE)]
         for name in sorted({t.mutant for t in tests if t.mutant}):
             command += ["--add", f"{mutants.build_for(name, kernel)}:/add/{name}.ko"]
         for extra in sorted({extra for t in tests for extra in t.adds}):
