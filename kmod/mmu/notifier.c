@@ -112,6 +112,9 @@ static void zap_parts(struct vlm_tdp_op *op, unsigned int as_id, unsigned long s
 	for_each_hva_slot(slots, slot, start, end) {
 		struct hva_part part = part_of(slot, start, end);
 
+		/* Work also where nothing is mapped: there may be 32,764 of them. */
+		op->visited++;
+		vlm_tdp_try_break(op);
 		/* Invalid roots too: until they are empty they lead to host pages. */
 		vlm_for_each_root(op->mmu, root, VLM_ROOTS_ALL) {
 			if (root->role.as_id == as_id)

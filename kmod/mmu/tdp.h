@@ -103,7 +103,7 @@ u64 vlm_tdp_lookup(struct vlm_mmu_page *root, u64 gfn, int *level);
  * would never.
  */
 
-/* Zap all leaves that touch [start, end); tables stay. Exclusive. */
+/* Zap all leaves that touch [start, end); tables stay. Exclusive. Breaks before it are the caller's. */
 void vlm_tdp_zap_leaves(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 start, u64 end);
 /* Empty the whole of an invalid root. */
 void vlm_tdp_zap_root(struct vlm_tdp_op *op, struct vlm_mmu_page *root);

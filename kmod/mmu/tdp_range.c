@@ -10,7 +10,6 @@ void vlm_tdp_zap_leaves(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 st
 	struct vlm_tdp_iter iter;
 
 	lockdep_assert_held_write(&op->mmu->lock);
-	vlm_tdp_try_break(op);
 	vlm_tdp_for_each(iter, root, start, end, VLM_LEVEL_4K) {
 		if (vlm_tdp_yield(op, &iter))
 			continue;

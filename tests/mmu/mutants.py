@@ -187,11 +187,12 @@ MUTANTS = {
         "MemslotTest.AMoveMayNotOverlapTheOneBelow", "Expected equality"),
     "no_break_between_parts": Mutant(
         "a notifier walks over one small slot after another without a look at who waits",
-        [("tdp_range.c", "	lockdep_assert_held_write(&op->mmu->lock);\n	vlm_tdp_try_break(op);\n"
-          "	vlm_tdp_for_each(iter, root, start, end, VLM_LEVEL_4K) {\n",
-          "	lockdep_assert_held_write(&op->mmu->lock);\n"
-          "	vlm_tdp_for_each(iter, root, start, end, VLM_LEVEL_4K) {\n")],
+        [("notifier.c", "		op->visited++;\n		vlm_tdp_try_break(op);\n", "		op->visited++;\n")],
         "NotifierTest.ManySmallSlotsDoNotAddUpToOneLongHold", "Expected: "),
+    "no_break_between_slots": Mutant(
+        "slots that map nothing are no work",
+        [("notifier.c", "		op->visited++;\n		vlm_tdp_try_break(op);\n", "		vlm_tdp_try_break(op);\n")],
+        "NotifierTest.SlotsThatMapNothingDoNotAddUpToOneLongHold", "Expected: "),
     "no_break_between_passes": Mutant(
         "a zapper begins the next pass over a root without a look at who waits",
         [("tdp_range.c", "level++) {\n		vlm_tdp_try_break(op);\n", "level++) {\n")],

@@ -65,6 +65,15 @@ TEST_F(NotifierTest, ManySmallSlotsDoNotAddUpToOneLongHold) {
   EXPECT_LE(m.Stat(VLM_STAT_MAX_HOLD), u64{VLM_HOLD_BUDGET});
 }
 
+TEST_F(NotifierTest, SlotsThatMapNothingDoNotAddUpToOneLongHold) {
+  constexpr u32 kSlots = 4 * VLM_HOLD_BUDGET;
+  for (u32 i = 0; i < kSlots; i++) ASSERT_EQ(m.SetSlot(i, 2 * i, 1, kHva + i), 0);
+  m.break_mode = FakeMachine::Break::kAlways;
+  m.host().Drop(kHva, kSlots);
+  EXPECT_GE(m.Stat(VLM_STAT_YIELDS), 4u);
+  EXPECT_LE(m.Stat(VLM_STAT_MAX_HOLD), u64{VLM_HOLD_BUDGET});
+}
+
 TEST_F(NotifierTest, OnePageBehindTwoSlots) {
   Memory(0, 16, kHva);
   ASSERT_EQ(m.SetSlot(1, 100, 16, kHva), 0);
