@@ -4,6 +4,7 @@
 #include "dirty.h"
 #include "memslot_change.h"
 #include "mmu.h"
+#include "spte.h"
 #include "tdp.h"
 
 /* Words whose bits are fetched before the tables are looked at: one lowest table's worth. */
@@ -31,6 +32,58 @@ void vlm_memslot_log_write(struct vlm_mmu *mmu, const struct vlm_memslot *slot, 
 	ring = vlm_platform_dirty_ring(mmu);
 	if (!ring || !vlm_dirty_ring_push(ring, (u32)slot->as_id << 16 | slot->id, page))
 		vlm_platform_kill(mmu, "a write has no place in a dirty ring");
+}
+
+/* Bits of one word of a log that are to be set. */
+struct marks {
+	unsigned long *word;
+	unsigned long bits;
+};
+
+static void marks_commit(struct marks *marks)
+{
+	if (marks->bits)
+		atomic_long_or((long)marks->bits, (atomic_long_t *)marks->word);
+	marks->bits = 0;
+}
+
+/* Writes come in runs: the pages of one word are marked at once. */
+static void marks_add(struct marks *marks, const struct vlm_memslot *slot, u64 page)
+{
+	unsigned long *word = slot->dirty + page / BITS_PER_LONG;
+
+	if (word != marks->word)
+		marks_commit(marks);
+	marks->word = word;
+	marks->bits |= BIT(page % BITS_PER_LONG);
+}
+
+void vlm_dirty_log_drain(struct vlm_mmu_vcpu *mv, const u64 *gpas, unsigned int n)
+{
+	struct vlm_memslots *slots = vlm_memslots_get(mv->mmu, mv->as_id);
+	const struct vlm_memslot *slot = NULL;
+	struct marks marks = { .word = NULL };
+
+	while (n--) {
+		u64 gfn = gpas[n] >> PAGE_SHIFT;
+
+		if (!slot || gfn - slot->base_gfn >= slot->npages)
+			slot = vlm_memslot_find(slots, gfn);
+		/* Since the write the slot may have gone, or its log. */
+		if (!slot || !(slot->flags & VLM_MEMSLOT_LOG_DIRTY))
+			continue;
+		if (slot->dirty)
+			marks_add(&marks, slot, gfn - slot->base_gfn);
+		else
+			vlm_memslot_log_write(mv->mmu, slot, gfn);
+	}
+	marks_commit(&marks);
+}
+
+void vlm_dirty_log_sync(struct vlm_mmu *mmu)
+{
+	if (vlm_spte_hardware_logs(&vlm_spte_ept))
+		vlm_platform_drain_logs(mmu);
 }
 
 /**

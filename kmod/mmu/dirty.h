@@ -35,6 +35,27 @@ static inline void vlm_memslot_mark_dirty(struct vlm_mmu *mmu, const struct vlm_
 		vlm_memslot_log_write(mmu, slot, gfn);
 }
 
+/*
+ * The hardware's own log, SDM "Page-Modification Logging": the CPU writes down which clean page
+ * it made dirty, for one vCPU and up to VLM_HARDWARE_LOG pages. It is drained whenever the guest is left,
+ * before anybody else can learn that it was left.
+ */
+#define VLM_HARDWARE_LOG	512
+
+struct vlm_mmu_vcpu;
+
+/*
+ * The guest wrote to the pages at the @n addresses @gpas, the newest first. The vCPU's thread, in
+ * the read section; IRQs may be off.
+ */
+void vlm_dirty_log_drain(struct vlm_mmu_vcpu *mv, const u64 *gpas, unsigned int n);
+
+/*
+ * Have what the guest wrote before this call in the logs: for those who look at them next.
+ * Waits for the vCPUs to leave the guest if the hardware logs. IRQs on, no mmu lock.
+ */
+void vlm_dirty_log_sync(struct vlm_mmu *mmu);
+
 /* An empty log for @npages pages, or a full one with VLM_LOG_ALL_SET. NULL without memory. */
 unsigned long *vlm_dirty_log_alloc(struct vlm_mmu *mmu, u64 npages);
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Dirty rings: the entries. What a reset does to the tables is in dirty.c. */
-#include "dirty_ring.h"
+#include "dirty.h"
+#include "mmu.h"
+#include "spte.h"
 
 u32 vlm_dirty_ring_reserve(void)
 {
-	return VLM_DIRTY_RING_RESERVE;
+	return VLM_DIRTY_RING_RESERVE + (vlm_spte_hardware_logs(&vlm_spte_ept) ? VLM_HARDWARE_LOG : 0);
 }
 
 void vlm_dirty_ring_init(struct vlm_dirty_ring *ring, struct vlm_dirty_entry *entries, u32 size)

@@ -63,9 +63,11 @@ static unsigned int choose_flags(const struct fault *f)
 	if (!f->host.writable || (f->slot->flags & VLM_MEMSLOT_READONLY))
 		return flags;
 	flags |= VLM_LEAF_HOST_W;
-	/* With dirty logging a page becomes writable by a write only. */
+	/* With dirty logging a page becomes writable by a write only, if not the hardware logs it. */
 	if (!(f->slot->flags & VLM_MEMSLOT_LOG_DIRTY) || (f->access & VLM_ACCESS_WRITE))
 		flags |= VLM_LEAF_WRITABLE;
+	else if (vlm_spte_hardware_logs(&vlm_spte_ept))
+		flags |= VLM_LEAF_CLEAN;
 	return flags;
 }
 

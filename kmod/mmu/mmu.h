@@ -40,6 +40,7 @@ struct vlm_mmu_caps {
 	bool ept_5level;
 	bool gbpages;		/* 1-GiB pages in the CPU's own tables */
 	bool shadow;		/* guests run without EPT: each machine has a shadow MMU */
+	bool pml;		/* the hardware logs the first write to a clean page; needs @ept_ad */
 	u8 maxphyaddr;		/* of the host, bits that may stand in an SPTE */
 };
 int vlm_mmu_module_init(const struct vlm_mmu_caps *caps);

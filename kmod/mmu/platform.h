@@ -100,6 +100,11 @@ bool vlm_platform_flush_tlbs(struct vlm_mmu *mmu);
 /* Make every vCPU call vlm_mmu_reload() before it next runs guest code; wait likewise. */
 void vlm_platform_reload_all(struct vlm_mmu *mmu);
 /*
+ * Have every vCPU that runs guest code leave it, which gives what the hardware logged for it to
+ * vlm_dirty_log_drain(), and wait for that. Those that do not run have done so. IRQs on, no mmu lock.
+ */
+void vlm_platform_drain_logs(struct vlm_mmu *mmu);
+/*
  * Have vlm_mmu_reclaim() called soon by a thread of the machine's own. Slots lock held,
  * no mmu lock; sleeps. False: there is no such thread, the caller must do the work.
  */

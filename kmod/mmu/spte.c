@@ -38,6 +38,7 @@ void vlm_spte_format_ept(struct spte_format *fmt, const struct vlm_mmu_caps *cap
 		.dirty = caps->ept_ad ? EPT_DIRTY : 0,
 		.host_w = VLM_SPTE_HOST_W,
 		.mmu_w = VLM_SPTE_MMU_W,
+		.log = caps->ept_ad && caps->pml ? EPT_DIRTY : EPT_W,
 		.memtype_ram = EPT_MEMTYPE_WB | EPT_IGNORE_PAT,
 		.memtype_device = EPT_MEMTYPE_UC,
 		/* Write and execute without read: always misconfigured. */
@@ -62,6 +63,7 @@ void vlm_spte_format_shadow(struct spte_format *fmt, const struct vlm_mmu_caps *
 		.dirty = PT_DIRTY,
 		.host_w = PT_SOFT_9,
 		.mmu_w = PT_SOFT_10,
+		.log = PT_W,
 		.memtype_device = PT_UNCACHED,
 		/* Equal to no entry. */
 		.mmio = 1,
@@ -87,6 +89,8 @@ u64 vlm_spte_make_leaf(const struct spte_format *fmt, u64 pfn, int level, unsign
 		spte &= ~fmt->mmu_w;
 	if (flags & VLM_LEAF_WRITABLE)
 		spte |= fmt->w | fmt->dirty;
+	else if (flags & VLM_LEAF_CLEAN)
+		spte |= fmt->w;
 	return spte;
 }
 

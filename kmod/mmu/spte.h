@@ -52,6 +52,8 @@
  * @accessed, @dirty: 0 when the hardware has no such flags
  * @host_w, @mmu_w: software bits: the host mapping is writable, and the entry is not
  *		write-protected for shadow paging
+ * @log:	what dirty logging takes from a 4-KiB leaf, to have the next write seen: @w, then it
+ *		faults, or @dirty, then the hardware logs it (SDM "Page-Modification Logging")
  * @memtype_ram, @memtype_device: memory-type bits of a leaf
  * @mmio:	value of the low three bits of an mmio entry
  * @mmio_mask:	bits that tell an mmio entry
@@ -69,6 +71,7 @@ struct spte_format {
 	u64 dirty;
 	u64 host_w;
 	u64 mmu_w;
+	u64 log;
 	u64 memtype_ram;
 	u64 memtype_device;
 	u64 mmio;
@@ -135,6 +138,29 @@ static inline bool vlm_spte_is_writable(const struct spte_format *fmt, u64 spte)
 	return spte & fmt->w;
 }
 
+/* The hardware logs writes: a 4-KiB leaf that is writable and not dirty hides none. */
+static inline bool vlm_spte_hardware_logs(const struct spte_format *fmt)
+{
+	return fmt->log != fmt->w;
+}
+
+/*
+ * What logging takes from a leaf at @level. A huge one has a single D for all its pages: it
+ * loses W, and is split by the next write.
+ */
+static inline u64 vlm_spte_log_bit(const struct spte_format *fmt, int level)
+{
+	return level == VLM_LEVEL_4K ? fmt->log : fmt->w;
+}
+
+/* True if the guest can write through @leaf unseen by dirty logging. */
+static inline bool vlm_spte_hides_writes(const struct spte_format *fmt, u64 leaf, int level)
+{
+	u64 bits = fmt->w | vlm_spte_log_bit(fmt, level);
+
+	return (leaf & bits) == bits;
+}
+
 /* Without accessed flags a leaf is aged by taking its permissions away. */
 static inline bool vlm_spte_is_tracked(const struct spte_format *fmt, u64 spte)
 {
@@ -167,10 +193,11 @@ static inline unsigned int vlm_level_index(u64 gfn, int level)
 #define VLM_LEAF_HOST_W		BIT(1)	/* the host allows writes */
 #define VLM_LEAF_DEVICE		BIT(2)	/* uncached */
 #define VLM_LEAF_NX		BIT(3)	/* not executable if larger than 4 KiB */
+#define VLM_LEAF_CLEAN		BIT(4)	/* hardware may write now, and logs that: 4 KiB, with hardware logs */
 
 /*
  * A readable and executable leaf for @pfn (aligned to @level), accessed, and dirty if
- * writable. VLM_LEAF_WRITABLE requires VLM_LEAF_HOST_W. A 4-KiB leaf is always executable:
+ * writable but not VLM_LEAF_CLEAN. Both require VLM_LEAF_HOST_W. A 4-KiB leaf is always executable:
  * VLM_LEAF_NX is about page sizes, not about what the guest may do.
  */
 u64 vlm_spte_make_leaf(const struct spte_format *fmt, u64 pfn, int level, unsigned int flags);
@@ -184,10 +211,10 @@ u64 vlm_spte_make_mmio(const struct spte_format *fmt, u64 generation);
 /* Generation bits that a mmio entry carries. */
 u64 vlm_spte_mmio_gen(u64 spte);
 
-/* @leaf without write permission, for dirty logging. */
-static inline u64 vlm_spte_make_wrprot(const struct spte_format *fmt, u64 leaf)
+/* @leaf so that the next write through it is seen. */
+static inline u64 vlm_spte_make_logged(const struct spte_format *fmt, u64 leaf, int level)
 {
-	return leaf & ~fmt->w;
+	return leaf & ~vlm_spte_log_bit(fmt, level);
 }
 
 /* @leaf as not used since now. */

@@ -5,15 +5,16 @@
 #include "spte_store.h"
 #include "tdp.h"
 
-/* Take W from one leaf. The hardware may set flags meanwhile, and other threads may write. */
+/* Have the next write through one leaf seen. The hardware and other threads may change it meanwhile. */
 static void protect_entry(struct vlm_tdp_op *op, u64 *sptep, int level)
 {
 	u64 old = vlm_spte_read(sptep);
 
 	op->visited++;
-	while (vlm_spte_is_leaf(old, level) && vlm_spte_is_writable(&vlm_spte_ept, old)) {
+	while (vlm_spte_is_leaf(old, level) && vlm_spte_hides_writes(&vlm_spte_ept, old, level)) {
 		/* A leaf stays a leaf: there is nothing to count. */
-		if (vlm_spte_try_cmpxchg(sptep, &old, vlm_spte_make_wrprot(&vlm_spte_ept, old))) {
+		if (vlm_spte_try_cmpxchg(sptep, &old,
+					 vlm_spte_make_logged(&vlm_spte_ept, old, level))) {
 			op->flush.needed = true;
 			return;
 		}

@@ -70,6 +70,11 @@ void vlm_platform_reload_all(struct vlm_mmu *mmu)
 	vlm_vm_request_all(vm_of(mmu), VLM_REQ_MMU_RELOAD, VLM_REQUEST_WAIT | VLM_REQUEST_NO_WAKE);
 }
 
+void vlm_platform_drain_logs(struct vlm_mmu *mmu)
+{
+	vlm_vm_request_all(vm_of(mmu), VLM_REQ_KICK, VLM_REQUEST_WAIT | VLM_REQUEST_NO_WAKE);
+}
+
 bool vlm_platform_reclaim_later(struct vlm_mmu *mmu)
 {
 	return vlm_reclaimer_wake(vm_of(mmu));

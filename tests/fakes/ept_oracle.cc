@@ -97,6 +97,7 @@ EptResult EptAccess(u64 eptp, u64 gpa, bool write, bool exec) {
                                     __ATOMIC_RELAXED)) {
       result.accessed = true;
       result.dirty |= write;
+      result.made_dirty = write && !(e & 0x200);
       return result;
     }
   }

@@ -32,7 +32,8 @@ struct EptResult {
   u64 pfn = 0;  // of the 4-KiB page asked for
   bool r = false, w = false, x = false;
   bool accessed = false, dirty = false;
-  int level = 0;  // of the entry that ended the walk
+  bool made_dirty = false;  // by this access
+  int level = 0;            // of the entry that ended the walk
   int memory_type = 0;
   u64* entry = nullptr;
   EptTables tables;

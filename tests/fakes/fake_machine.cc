@@ -14,6 +14,7 @@ namespace {
 FakeMachine* current_machine = nullptr;
 
 constexpr size_t kTlbEntries = 16;
+constexpr size_t kLogEntries = 512;
 
 [[noreturn]] void Violation(const char* rule, const std::string& detail) {
   shim_violation(rule, detail.c_str());
@@ -60,7 +61,10 @@ FakeVcpu::FakeVcpu(FakeMachine* machine) : machine_(machine) {
   vlm_mmu_vcpu_init(&mv_, machine->mmu());
 }
 
-FakeVcpu::~FakeVcpu() { vlm_mmu_vcpu_destroy(&mv_); }
+FakeVcpu::~FakeVcpu() {
+  DrainLog();
+  vlm_mmu_vcpu_destroy(&mv_);
+}
 
 size_t FakeVcpu::tlb_entries() {
   std::lock_guard guard(guest_);
@@ -70,6 +74,7 @@ size_t FakeVcpu::tlb_entries() {
 void FakeVcpu::FlushLocked() { tlb_.clear(); }
 
 bool FakeVcpu::Reload() {
+  DrainLog();
   {
     // Take the request first: one that comes during the reload must not be lost.
     std::lock_guard guard(guest_);
@@ -103,9 +108,15 @@ FakeVcpu::Entry FakeVcpu::TryInGuest(u64 gpa, uint32_t access) {
     if (!allowed) tlb_.erase(it), it = tlb_.end();
   }
   if (it == tlb_.end()) {
+    const bool logs = machine_->hardware_logs() && write;
+    if (logs && log_.size() == kLogEntries) {
+      const EptResult clean = EptWalk(loaded_eptp_, gpa);
+      if (clean.kind == EptKind::kMapped && clean.w && !clean.dirty) return Entry::kLogFull;
+    }
     EptResult walk = EptAccess(loaded_eptp_, gpa, write, exec);
     if (walk.kind == EptKind::kViolation) return Entry::kViolation;
     if (walk.kind == EptKind::kMisconfig) return Entry::kMisconfig;
+    if (logs && walk.made_dirty) log_.push_back(gpa & ~u64{4095});
     const bool keeps_dirty = !(loaded_eptp_ & 64);
     // Bounded as a real one is; and the judges look at every entry often.
     if (tlb_.size() < kTlbEntries) {
@@ -128,23 +139,45 @@ thread_local vlm_dirty_ring* current_ring = nullptr;
 // Around the handling of an exit.
 class RingInUse {
  public:
-  explicit RingInUse(vlm_dirty_ring* ring) { current_ring = ring->entries ? ring : nullptr; }
-  ~RingInUse() { current_ring = nullptr; }
+  explicit RingInUse(vlm_dirty_ring* ring) : before_(current_ring) {
+    current_ring = ring->entries ? ring : nullptr;
+  }
+  ~RingInUse() { current_ring = before_; }
   RingInUse(const RingInUse&) = delete;
   RingInUse& operator=(const RingInUse&) = delete;
+
+ private:
+  vlm_dirty_ring* before_;
 };
 
 }  // namespace
 
 vlm_dirty_ring* FakeVcpu::CurrentRing() { return current_ring; }
 
+void FakeVcpu::DrainLog() {
+  if (!machine_->hardware_logs()) return;
+  std::lock_guard drain(drain_);
+  std::vector<u64> log;
+  {
+    std::lock_guard guard(guest_);
+    log.swap(log_);
+  }
+  if (log.empty()) return;
+  std::reverse(log.begin(), log.end());
+  SlotsReader reader(machine_);
+  RingInUse ring(&ring_);
+  vlm_dirty_log_drain(&mv_, log.data(), static_cast<unsigned int>(log.size()));
+}
+
 vlm_fault_result FakeVcpu::Fault(u64 gpa, uint32_t access) {
+  DrainLog();
   SlotsReader reader(machine_);
   RingInUse ring(&ring_);
   return vlm_mmu_fault(&mv_, gpa, access);
 }
 
 void FakeVcpu::Unload() {
+  DrainLog();
   {
     std::lock_guard guard(guest_);
     reload_ = true;
@@ -166,12 +199,17 @@ Outcome FakeVcpu::Access(u64 gpa, uint32_t access, int tries) {
       case Entry::kReload:
         if (!Reload()) return Outcome::kError;
         continue;
+      case Entry::kLogFull:
+        exits_++;
+        DrainLog();
+        continue;
       case Entry::kViolation:
         exits_++;
         res = Fault(gpa, access);
         break;
       case Entry::kMisconfig: {
         exits_++;
+        DrainLog();
         SlotsReader reader(machine_);
         RingInUse ring(&ring_);
         res = vlm_mmu_misconfig(&mv_, gpa);
@@ -194,6 +232,7 @@ FakeMachine::FakeMachine(const MachineOptions& options) : options_(options) {
   caps.ept_2m = options.ept_2m;
   caps.ept_1g = caps.gbpages = options.ept_1g;
   caps.ept_5level = options.five_level;
+  caps.pml = options.pml;
   caps.maxphyaddr = options.five_level ? 52 : 46;
   if (vlm_mmu_module_init(&caps)) shim_violation("SETUP", "module init failed");
   embedded_.machine = this;
@@ -246,10 +285,20 @@ void FakeMachine::FlushAll() {
   flushes++;
   for (auto& v : vcpus_) {
     shim_point(SHIM_STEP, v.get());
-    std::lock_guard guard(v->guest_);
-    v->FlushLocked();
+    {
+      std::lock_guard guard(v->guest_);
+      v->FlushLocked();
+    }
+    v->DrainLog();
   }
   if (on_flush) on_flush();
+}
+
+void FakeMachine::DrainLogs() {
+  for (auto& v : vcpus_) {
+    shim_point(SHIM_STEP, v.get());
+    v->DrainLog();
+  }
 }
 
 void FakeMachine::ReloadAll() {
@@ -257,8 +306,11 @@ void FakeMachine::ReloadAll() {
   if (on_reload) on_reload();
   for (auto& v : vcpus_) {
     shim_point(SHIM_STEP, v.get());
-    std::lock_guard guard(v->guest_);
-    v->reload_ = true;
+    {
+      std::lock_guard guard(v->guest_);
+      v->reload_ = true;
+    }
+    v->DrainLog();
   }
 }
 
@@ -310,6 +362,9 @@ void FakeMachine::CheckTlbs() {
       if ((e.w && !walk.w) || (e.r && !walk.r) || (e.x && !walk.x))
         Violation("G6",
                   "lock dropped with a stale permission in a TLB, gfn " + std::to_string(e.page));
+      // By such an entry a page is written that the hardware would log otherwise.
+      if (hardware_logs() && e.w && e.dirty && !walk.dirty)
+        Violation("G6", "lock dropped with a stale D in a TLB, gfn " + std::to_string(e.page));
     }
   }
 }
@@ -375,7 +430,18 @@ void FakeMachine::CheckStats() {
                          " for a list of " + std::to_string(listed));
 }
 
+bool FakeMachine::IsInHardwareLog(u32 as_id, u64 gfn) {
+  for (auto& v : vcpus_) {
+    std::lock_guard guard(v->guest_);
+    if (v->mv_.as_id == as_id &&
+        std::find(v->log_.begin(), v->log_.end(), gfn << 12) != v->log_.end())
+      return true;
+  }
+  return false;
+}
+
 void FakeMachine::CheckWritesAreSeen() {
+  DrainLogs();
   for (auto& v : vcpus_) {
     // Threads may be switched in there, and must not be with the guest stopped.
     const vlm_memslots* slots = vlm_memslots_get(mmu(), v->mv_.as_id);
@@ -383,7 +449,7 @@ void FakeMachine::CheckWritesAreSeen() {
     if (v->reload_ || v->reloading_) continue;
     for (auto& e : v->tlb_) {
       const vlm_memslot* slot = vlm_memslot_find(slots, e.page);
-      if (e.w && slot && slot->dirty && !test_bit(e.page - slot->base_gfn, slot->dirty))
+      if (e.w && e.dirty && slot && slot->dirty && !test_bit(e.page - slot->base_gfn, slot->dirty))
         Violation("DIRTY", "a page can be written unseen, gfn " + std::to_string(e.page));
     }
   }
@@ -433,7 +499,9 @@ void FakeMachine::CheckTables() {
         Violation("G1", "a leaf maps a frame the host does not" + where);
       if ((e & 2) && (slot->flags & VLM_MEMSLOT_READONLY))
         Violation("TABLES", "a writable leaf in a read-only slot" + where);
-      if ((e & 2) && slot->dirty && !test_bit(gfn + i - slot->base_gfn, slot->dirty))
+      const u64 hides = hardware_logs() ? 0x202 : 2;
+      if ((e & hides) == hides && slot->dirty && !test_bit(gfn + i - slot->base_gfn, slot->dirty) &&
+          !IsInHardwareLog(root->role.as_id, gfn + i))
         Violation("DIRTY", "a writable leaf of a logged slot is not marked" + where);
       if (level > 1 && (e & 4) && mmu()->nx) Violation("NX1", "an executable huge leaf" + where);
       if (host_.LevelOf(hva) < level) Violation("TABLES", "a leaf larger than the host's" + where);
@@ -479,6 +547,10 @@ bool vlm_platform_flush_tlbs(vlm_mmu* mmu) {
   return true;
 }
 void vlm_platform_reload_all(vlm_mmu* mmu) { FakeMachine::Of(mmu)->ReloadAll(); }
+void vlm_platform_drain_logs(vlm_mmu* mmu) {
+  shim_assert_may_sleep("drain_logs");
+  FakeMachine::Of(mmu)->DrainLogs();
+}
 bool vlm_platform_reclaim_later(vlm_mmu* mmu) {
   FakeMachine* machine = FakeMachine::Of(mmu);
   shim_assert_may_sleep("reclaim_later");

@@ -79,6 +79,8 @@ class FakeVcpu {
   u64 eptp() const { return vlm_mmu_vcpu_eptp(&mv_); }
   vlm_mmu_vcpu* mv() { return &mv_; }
   vlm_dirty_ring* ring() { return &ring_; }
+  // What the hardware logged goes to the dirty logs, as whenever the guest is left.
+  void DrainLog();
   // The ring of the vCPU whose exit this thread handles.
   static vlm_dirty_ring* CurrentRing();
   u64 Count(vlm_pf_stat stat) const { return mv_.stats.v[stat]; }
@@ -93,7 +95,7 @@ class FakeVcpu {
     bool r, w, x, dirty;
     EptTables tables;
   };
-  enum class Entry { kHit, kViolation, kMisconfig, kReload };
+  enum class Entry { kHit, kViolation, kMisconfig, kReload, kLogFull };
 
   Entry TryInGuest(u64 gpa, uint32_t access);
   void FlushLocked();
@@ -104,6 +106,11 @@ class FakeVcpu {
   // Held while the vCPU runs guest code: whoever takes it has waited for the vCPU to leave.
   std::mutex guest_;
   std::vector<TlbEntry> tlb_;
+  // "Page-Modification Logging", the oldest first.
+  std::vector<u64> log_;
+  // Held from when the log is taken to when its pages are marked: whoever drains it then has to
+  // wait.
+  Mutex drain_;
   size_t tlb_victim_ = 0;
   bool reload_ = true;      // requested: drops all translations before the guest runs again
   bool reloading_ = false;  // the request was taken and is being served
@@ -117,6 +124,7 @@ struct MachineOptions {
   bool ept_2m = true;
   bool ept_1g = true;
   bool five_level = false;
+  bool pml = false;
   // One thread only: then TLBs are checked whenever the mmu lock is dropped, and splits in full.
   bool single_threaded = true;
 };
@@ -163,6 +171,8 @@ class FakeMachine {
   // no other root either.
   enum class Roots { kValid, kDefunctToo };
   void CheckNothingLeadsToFreeFrames(Roots roots);
+  // A CPU has written to the page, and logged that, while it ran guest code.
+  bool IsInHardwareLog(u32 as_id, u64 gfn);
   // No TLB lets a page of a logged slot be written whose bit is not set.
   void CheckWritesAreSeen();
   // A vCPU whose root is invalid must have been told to reload, unless a writer is about to.
@@ -198,6 +208,8 @@ class FakeMachine {
   bool expect_kill = false;
 
   bool single_threaded() const { return options_.single_threaded; }
+  bool hardware_logs() const { return options_.pml; }
+  void DrainLogs();
   void FlushAll();
   void ReloadAll();
   bool BreakWanted();

@@ -12,6 +12,7 @@ namespace {
 
 // The format in the SDM's and the README's words, independent of spte.h.
 constexpr u64 kR = 1, kW = 2, kX = 4, kHuge = 0x80;
+constexpr u64 kDirty = 0x200;
 constexpr u64 kPresent = 0x800;
 constexpr u64 kHostW = u64{1} << 52, kMmuW = u64{1} << 53, kSavedX = u64{1} << 55;
 // Of tables that the CPU walks without EPT.
@@ -58,6 +59,8 @@ void CheckValue(const Store& s) {
   if ((v & kW) && !(v & kMmuW)) Bad("BITS", s, "W without MMU_W");
   if ((v & kMmuW) && !(v & kHostW)) Bad("BITS", s, "MMU_W without HOST_W");
   if ((v & kW) && !(v & kR)) Bad("BITS", s, "W without R");
+  if (s.level > 1 && (v & kW) && !(v & kDirty) && FakeMachine::Current()->hardware_logs())
+    Bad("BITS", s, "a huge leaf by which one write is logged for all pages");
   const u64 pages = u64{1} << (9 * (s.level - 1));
   if ((v & kAddress) >> 12 & (pages - 1)) Bad("BITS", s, "huge leaf out of alignment");
   if (s.level > 1 && (v & kX) && FakeMachine::Current()->mmu()->nx)
@@ -148,7 +151,10 @@ void TrackLinks(const Store& s, vlm_store_kind kind) {
 // True if a translation read before the store may be more than the tables grant after it.
 bool LosesTranslation(const Store& s) {
   constexpr u64 kRights = kR | kW | kX;
-  return (s.old & kRights & ~s.val) || ((s.old & kRights) && ((s.old ^ s.val) & kAddress));
+  // With hardware logs D is a right: to write unseen.
+  const u64 dirty = FakeMachine::Current()->hardware_logs() ? kDirty : 0;
+  return (s.old & (kRights | dirty) & ~s.val) ||
+         ((s.old & kRights) && ((s.old ^ s.val) & kAddress));
 }
 
 // Tables of the shadow MMU: several parents, one writer, never a hole where a frame changes.

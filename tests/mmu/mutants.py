@@ -265,6 +265,44 @@ MUTANTS = {
         "a huge leaf that another thread split after a clear read it is taken for protected",
         [("tdp_log.c", "			iter.old = vlm_spte_read(iter.sptep);\n", "			continue;\n")],
         races=[("DirtyRace.SplitAndClear", "was lost")]),
+    "pml_no_sync": Mutant(
+        "a harvest leaves what the hardware logged where it is",
+        [("dirty.c", "	if (vlm_spte_hardware_logs(&vlm_spte_ept))\n		vlm_platform_drain_logs(mmu);\n", "")],
+        "PmlTest.FirstWriteAfterAHarvestIsNoExit", "Expected equality",
+        races=[("PmlRace.HarvestAndExit", "a write from before is missing")]),
+    "pml_last_word": Mutant(
+        "the pages of the last word of a hardware log are forgotten",
+        [("dirty.c", "	}\n	marks_commit(&marks);\n}", "	}\n}")],
+        "PmlTest.LogsOfAllVcpusCount", "Expected equality"),
+    "pml_huge_loses_d": Mutant(
+        "logging takes D from huge pages, too, so that one write is logged for all pages",
+        [("spte.h", "return level == VLM_LEVEL_4K ? fmt->log : fmt->w;", "return fmt->log;")],
+        "PmlTest.AHugePageLosesWAndIsSplitByTheFirstWrite", "VIOLATION BITS"),
+    "pml_read_maps_dirty": Mutant(
+        "a read maps a page that hardware does not log",
+        [("spte.c", "	else if (flags & VLM_LEAF_CLEAN)\n		spte |= fmt->w;\n",
+          "	else if (flags & VLM_LEAF_CLEAN)\n		spte |= fmt->w | fmt->dirty;\n")],
+        "PmlTest.AReadMapsAPageThatIsCleanAndCanBeWritten", "Expected equality",
+        races=[("PmlRace.HarvestAndTwoFirstAccesses", "lost")]),
+    "pml_no_flush": Mutant(
+        "D is taken and stays in the TLBs",
+        [("tdp_log.c", "			op->flush.needed = true;\n			return;", "			return;"),
+         ("dirty.c", "out + i, n);\n		/* Another pass may have taken a permission and not flushed yet. */\n"
+          "		p.op.flush.needed = true;\n", "out + i, n);\n")],
+        "PmlTest.FirstWriteAfterAHarvestIsNoExit", "VIOLATION G6",
+        races=[("PmlRace.HarvestAndWrite", "VIOLATION G6")]),
+    "pml_no_reserve": Mutant(
+        "a dirty ring has no room for what the hardware logged",
+        [("dirty_ring.c", "(vlm_spte_hardware_logs(&vlm_spte_ept) ? VLM_HARDWARE_LOG : 0)", "0")],
+        "PmlTest.RingsAreToldInOrderAndHaveRoomForAFullLog", "Expected"),
+    "pml_newest_first": Mutant(
+        "a hardware log is read from its newest entry on",
+        [("dirty.c", "	while (n--) {\n		u64 gfn = gpas[n] >> PAGE_SHIFT;", "	unsigned int i;\n\n	for (i = 0; i < n; i++) {\n		u64 gfn = gpas[i] >> PAGE_SHIFT;")],
+        "PmlTest.RingsAreToldInOrderAndHaveRoomForAFullLog", "Expected equality"),
+    "pml_any_slot": Mutant(
+        "what the hardware logged is marked wherever it was, logged or not",
+        [("dirty.c", "		if (!slot || !(slot->flags & VLM_MEMSLOT_LOG_DIRTY))\n			continue;\n", "		if (!slot)\n			continue;\n")],
+        "PmlTest.OnlyLoggedSlotsAreToldOf", "SEGV"),
     "clear_protects_too_much": Mutant(
         "a clear protects all pages of a word, also those whose bits stay",
         [("dirty.c", "			any |= asked[j];\n			clear_bits(slot->dirty + first + i + j, asked[j]);\n",

@@ -74,6 +74,7 @@ unsigned long Race::Harvest() {
   std::lock_guard guard(m.slots_lock());
   unsigned long word = 0;
   vlm_memslot* slot = vlm_memslot_by_id(m.mmu(), 0);
+  vlm_dirty_log_sync(m.mmu());
   if (slot && slot->dirty) vlm_memslot_harvest(m.mmu(), slot, 0, 1, &word);
   NoteReported(word);
   return word;
@@ -83,6 +84,7 @@ unsigned long Race::CopyThenClear() {
   SlotsReader reader(&m);
   const vlm_memslot* slot = vlm_memslot_find(vlm_memslots_get(m.mmu(), 0), 0);
   unsigned long word = 0;
+  vlm_dirty_log_sync(m.mmu());
   vlm_memslot_copy_log(m.mmu(), slot, 0, 1, &word);
   vlm_memslot_clear_log(m.mmu(), slot, 0, 1, &word);
   NoteReported(word);

@@ -22,6 +22,7 @@ MachineOptions OptionsOf(u64 seed) {
   MachineOptions options;
   options.ept_ad = seed & 1;
   options.five_level = (seed >> 1) % 4 == 3;
+  options.pml = (seed & 9) == 9;
   return options;
 }
 
@@ -347,6 +348,7 @@ void RandomMachine::Harvest() {
   std::swap(later, s.written);
   {
     std::lock_guard guard(m.slots_lock());
+    vlm_dirty_log_sync(m.mmu());
     vlm_memslot_harvest(m.mmu(), slot, first, nwords, words.data() + first);
   }
   // Writes that came in between are in s.written now, those from before in `later`.
@@ -357,7 +359,8 @@ void RandomMachine::Harvest() {
     const bool reported = asked && (words[word] >> page % 64 & 1);
     if (later[page] && asked && !reported)
       Broken("DIRTY", "a write is missing in the log" + At(s.gfn + page));
-    if (!reported && !test_bit(static_cast<long>(page), slot->dirty))
+    if (!reported && !test_bit(static_cast<long>(page), slot->dirty) &&
+        !m.IsInHardwareLog(AsOf(i), s.gfn + page))
       Broken("DIRTY", "a write during a harvest is lost" + At(s.gfn + page));
     // Either this harvest reported the page, or the next one will.
     s.written[page] = !reported;

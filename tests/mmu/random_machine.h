@@ -59,8 +59,8 @@ struct RandomCounts {
 
 class RandomMachine {
  public:
-  // Bit 0 of the seed chooses EPT with accessed and dirty flags, one in four machines has five
-  // levels.
+  // Bit 0 of the seed chooses EPT with accessed and dirty flags, with it bit 3 logs by the
+  // hardware; one in four machines has five levels.
   explicit RandomMachine(u64 seed);
   ~RandomMachine();
   RandomMachine(const RandomMachine&) = delete;

@@ -17,11 +17,11 @@ u64 FromEnv(const char* name, u64 otherwise) {
   return text ? std::strtoull(text, nullptr, 0) : otherwise;
 }
 
-// The parameter is bit 0 of the seed.
-class RandomTest : public ::testing::TestWithParam<bool> {};
+// The parameter is bits 0 and 3 of the seed.
+class RandomTest : public ::testing::TestWithParam<u64> {};
 
 TEST_P(RandomTest, ManyOperations) {
-  const u64 seed = FromEnv("VELLUM_SEED", std::random_device{}()) & ~u64{1};
+  const u64 seed = FromEnv("VELLUM_SEED", std::random_device{}()) & ~u64{9};
   const u64 operations = FromEnv("VELLUM_OPS", 100000);
   const RandomCounts counts = RunRandomMachine(
       seed | GetParam(), operations, "mmu_tests --gtest_filter='*RandomTest*' with VELLUM_SEED=");
@@ -32,8 +32,9 @@ TEST_P(RandomTest, ManyOperations) {
   EXPECT_GT(counts.failed_allocations, 0u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Formats, RandomTest, ::testing::Bool(),
-                         [](const auto& format) { return format.param ? "WithAd" : "WithoutAd"; });
+INSTANTIATE_TEST_SUITE_P(Formats, RandomTest, ::testing::Values(0, 1, 9), [](const auto& format) {
+  return format.param == 9 ? "WithPml" : format.param ? "WithAd" : "WithoutAd";
+});
 
 }  // namespace
 }  // namespace fakes

@@ -148,4 +148,104 @@ TEST(DirtyModel, AClearerThatFoundNothingMustFlushToo) {
   EXPECT_TRUE(verdict.Has("UNSEEN")) << verdict;
 }
 
+// --- logs of the hardware: what is taken from the entry is D, and a CPU logs what it makes dirty
+// ---
+
+struct PmlState {
+  RwLock lock;
+  uint8_t bit = 0;       // the page's, in the log
+  uint8_t dirty = 0;     // D of the entry
+  uint8_t cached = 0;    // the TLB has the translation with D
+  uint8_t logged = 0;    // an entry of the CPU's log
+  uint8_t in_guest = 1;  // the mode of the vCPU, as others see it
+  uint8_t kicked = 0;    // it is waited for
+  uint8_t version = 0;   // of the page: counts writes
+  uint8_t copied = 0;    // the version that the reader of the log copied
+  uint8_t before = 0;    // the version when the reader began
+  uint8_t took = 0;
+  uint8_t missed = 0;  // a write from before the call was not reported by it
+};
+
+struct PmlOptions {
+  bool no_sync = false;            // the reader does not have the vCPU leave the guest first
+  bool mode_before_drain = false;  // the vCPU says that it left, then drains
+  bool no_flush = false;
+};
+
+Program<PmlState> PmlGuest(const PmlOptions& options) {
+  Program<PmlState> p("guest");
+  const auto drain = [](PmlState& s) {
+    s.bit |= s.logged;
+    s.logged = 0;
+  };
+  const auto leave = [](PmlState& s) { s.in_guest = s.kicked = 0; };
+  for (int i = 0; i < 3; i++) {
+    p.Set("enter", [](PmlState& s) { s.in_guest = 1; });
+    p.Set("store", [](PmlState& s) {
+      if (!s.cached && !s.dirty) s.dirty = s.logged = 1;
+      s.cached = 1;
+      s.version++;
+    });
+    p.Set("exit", options.mode_before_drain ? leave : drain);
+    p.Set("done", options.mode_before_drain ? drain : leave);
+  }
+  return p;
+}
+
+Program<PmlState> PmlReader(const PmlOptions& options) {
+  Program<PmlState> p("harvest");
+  const auto fetch = [](PmlState& s) {
+    s.took = s.bit;
+    s.bit = 0;
+  };
+  p.Set("begin", [](PmlState& s) { s.before = s.version; });
+  if (!options.no_sync) {
+    p.Set("kick", [](PmlState& s) { s.kicked = s.in_guest; });
+    p.Do("wait", [](PmlState& s, int) { return s.kicked ? model::Block() : Next(); });
+  }
+  p.Do("lock", [](PmlState& s, int tid) { return ReadLock(s.lock, tid); });
+  p.Set("fetch", fetch);
+  p.Set("protect", [](PmlState& s) {
+    if (s.took) s.dirty = 0;
+  });
+  if (!options.no_flush) p.Set("flush", [](PmlState& s) { s.cached = 0; });
+  p.Do("unlock", [](PmlState& s, int tid) { return Unlock(s.lock, tid); });
+  p.Set("copy", [](PmlState& s) {
+    s.missed = !s.took && s.before > s.copied;
+    if (s.took) s.copied = s.version;
+  });
+  return p;
+}
+
+const char* PmlViolation(const PmlState& s) { return s.missed ? "MISSED" : nullptr; }
+
+const char* PmlAtEnd(const PmlState& s) {
+  return s.version > s.copied && !s.bit && !s.logged ? "LOST" : nullptr;
+}
+
+model::Verdict CheckPml(const PmlOptions& options) {
+  return model::Explore<PmlState>({}, {PmlGuest(options), PmlReader(options)}, PmlViolation,
+                                  PmlAtEnd);
+}
+
+TEST(PmlModel, DrainBeforeTheGuestCountsAsLeftIsClean) {
+  const auto verdict = CheckPml({});
+  EXPECT_TRUE(verdict.Clean()) << verdict;
+}
+
+TEST(PmlModel, AHarvestThatDoesNotWaitMissesAWrite) {
+  const auto verdict = CheckPml({.no_sync = true});
+  EXPECT_TRUE(verdict.Has("MISSED")) << verdict;
+}
+
+TEST(PmlModel, DrainAfterTheGuestCountsAsLeftMissesAWrite) {
+  const auto verdict = CheckPml({.mode_before_drain = true});
+  EXPECT_TRUE(verdict.Has("MISSED")) << verdict;
+}
+
+TEST(PmlModel, ClearingDWithoutFlushLosesAWrite) {
+  const auto verdict = CheckPml({.no_flush = true});
+  EXPECT_TRUE(verdict.Has("LOST")) << verdict;
+}
+
 }  // namespace

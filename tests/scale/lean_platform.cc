@@ -178,6 +178,7 @@ bool vlm_platform_flush_tlbs(vlm_mmu*) {
   return true;
 }
 void vlm_platform_reload_all(vlm_mmu*) { LeanMachine::Current().RequestReload(); }
+void vlm_platform_drain_logs(vlm_mmu*) {}
 bool vlm_platform_reclaim_later(vlm_mmu*) { return LeanMachine::Current().reclaim_wanted = true; }
 vlm_dirty_ring* vlm_platform_dirty_ring(vlm_mmu*) { return nullptr; }
 void vlm_platform_kill(vlm_mmu*, const char* why) { shim_violation("KILL", why); }

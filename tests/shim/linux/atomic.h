@@ -78,6 +78,12 @@ static inline long atomic_long_fetch_andnot(long i, atomic_long_t *v)
 	return __atomic_fetch_and(&v->counter, ~i, __ATOMIC_SEQ_CST);
 }
 
+static inline void atomic_long_or(long i, atomic_long_t *v)
+{
+	shim_point(SHIM_WRITE, &v->counter);
+	__atomic_fetch_or(&v->counter, i, __ATOMIC_RELAXED);
+}
+
 #define xchg(ptr, val)                                                               \
 	(shim_point(SHIM_WRITE, (ptr)), __atomic_exchange_n((ptr), (val), __ATOMIC_SEQ_CST))
 #define try_cmpxchg(ptr, oldp, val)                                                  \
