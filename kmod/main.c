@@ -34,6 +34,7 @@ static int mmu_init(void)
 		.ept_5level = vlm_vmx_caps.ept_5level,
 		.gbpages = boot_cpu_has(X86_FEATURE_GBPAGES),
 		.shadow = !ept,
+		.pml = vlm_vmx_caps.pml,
 		.maxphyaddr = boot_cpu_data.x86_phys_bits,
 	};
 

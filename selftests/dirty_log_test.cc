@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Dirty logs that user space clears by itself, and what is refused.
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cstring>
+#include <fstream>
 #include <optional>
+#include <thread>
 #include <vector>
 
 #include "lib/check.h"
 #include "lib/guest.h"
 #include "lib/kvm.h"
+#include "lib/stats.h"
 
 namespace {
 
@@ -35,9 +39,27 @@ GUEST_CODE(writer, 64, R"(
   jmp 0b
 )");
 
+// Adds 1 to the first word of each page from RSI to RDI, round and round until there is something
+// at RDX; then, and after one round if R8 is 0, says so.
+GUEST_CODE(round_writer, 64, R"(
+0: mov %rsi, %rbx
+1: incq (%rbx)
+  add $4096, %rbx
+  cmp %rdi, %rbx
+  jb 1b
+  test %r8, %r8
+  jz 2f
+  cmpl $0, (%rdx)
+  jz 0b
+2: out %al, $0x11
+  jmp 0b
+)");
+
+enum class Rounds : uint64_t { kOne, kMany };
+
 class Guest {
  public:
-  Guest() : machine_(writer, guest::Mode::kLong64) {}
+  explicit Guest(const guest::Code& code = writer) : machine_(code, guest::Mode::kLong64) {}
 
   kvm::Vm& vm() { return machine_.vm(); }
   // The guest writes; false when that left as MMIO.
@@ -49,15 +71,28 @@ class Guest {
     CHECK_EQ(0, machine_.vcpu().Run());
     return machine_.run()->exit_reason == KVM_EXIT_IO;
   }
+  // `rounds`: writes to each page.
+  void Run(uint64_t pages, Rounds rounds) {
+    kvm_regs regs = machine_.vcpu().regs();
+    regs.rsi = kBase;
+    regs.rdi = kBase + pages * kPage;
+    regs.rdx = kStop;
+    regs.r8 = static_cast<uint64_t>(rounds);
+    machine_.vcpu().SetRegs(regs);
+    machine_.vcpu().RunUntil(KVM_EXIT_IO);
+  }
+  void Stop() { *machine_.At<uint32_t>(kStop) = 1; }
+  kvm::Vcpu& vcpu() { return machine_.vcpu(); }
 
  private:
+  static constexpr uint64_t kStop = guest::kData;
   guest::Machine machine_;
 };
 
 using Bits = std::vector<uint64_t>;
 
-Bits GetLog(kvm::Vm& vm) {
-  Bits bits((kPages + 63) / 64);
+Bits GetLog(kvm::Vm& vm, size_t pages = kPages) {
+  Bits bits((pages + 63) / 64);
   kvm_dirty_log log{};
   log.slot = kSlot;
   log.dirty_bitmap = bits.data();
@@ -134,6 +169,76 @@ CASE(ClearWithoutManualProtection) {
   CHECK(g.Write(kBase + 3 * kPage, 1));
   CHECK(GetLog(g.vm()) == (Bits{1 << 3, 0}));
 }
+
+// The module parameter of that name.
+bool HardwareLogs() {
+  std::ifstream file(kvm::IsVellum() ? "/sys/module/vellum/parameters/pml"
+                                     : "/sys/module/kvm_intel/parameters/pml");
+  return file.get() == 'Y';
+}
+
+// More pages than the hardware's log has entries: each is reported, and with that log next to no
+// write is an exit.
+CASE(EveryPageOfMany) {
+  constexpr size_t kMany = 1500;
+  Guest g(round_writer);
+  Mapping memory = Anonymous(kMany);
+  g.vm().Map(kSlot, kBase, memory.size(), memory.data(), KVM_MEM_LOG_DIRTY_PAGES);
+  const stats::File counters(g.vcpu().fd());
+  Bits all(kMany / 64, ~0ull);
+  all.push_back((1ull << kMany % 64) - 1);
+  for (uint64_t round = 1; round < 4; round++) {
+    const uint64_t exits = counters.Value("exits");
+    g.Run(kMany, Rounds::kOne);
+    CHECK(GetLog(g.vm(), kMany) == all);
+    CHECK(GetLog(g.vm(), kMany) == Bits(all.size()));
+    if (round == 1) continue;
+    const uint64_t taken = counters.Value("exits") - exits;
+    // The host's timer interrupts may be among them.
+    if (HardwareLogs())
+      CHECK(taken < 100);
+    else
+      CHECK(taken > kMany);
+  }
+}
+
+// A guest that never stops writing, and somebody who reads its log meanwhile: a page that changed
+// since it was last reported must be reported once more.
+void WriteAndHarvest(bool manual) {
+  constexpr size_t kMany = 700;
+  Guest g(round_writer);
+  if (manual) NeedManual(g.vm(), KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE);
+  Mapping memory = Anonymous(kMany);
+  g.vm().Map(kSlot, kBase, memory.size(), memory.data(), KVM_MEM_LOG_DIRTY_PAGES);
+  const auto page = [&](size_t i) {
+    return *reinterpret_cast<volatile uint64_t*>(memory.data() + i * kPage);
+  };
+  std::vector<uint64_t> seen(kMany);
+  size_t reported = 0;
+  const auto harvest = [&] {
+    const Bits bits = GetLog(g.vm(), kMany);
+    if (manual) CHECK_OK(Clear(g.vm(), 0, kMany, bits.data()));
+    for (size_t i = 0; i < kMany; i++) {
+      if (!(bits[i / 64] >> i % 64 & 1)) continue;
+      seen[i] = page(i);
+      reported++;
+    }
+  };
+  std::thread vcpu([&] { g.Run(kMany, Rounds::kMany); });
+  for (int i = 0; i < 200 || (reported <= 2 * kMany && i < 20000); i++) {
+    harvest();
+    if (i % 8 == 0) usleep(1000);
+  }
+  g.Stop();
+  vcpu.join();
+  harvest();
+  CHECK(reported > 2 * kMany);
+  for (size_t i = 0; i < kMany; i++) CHECK_EQ(page(i), seen[i]);
+  CHECK(GetLog(g.vm(), kMany) == Bits((kMany + 63) / 64));
+}
+
+CASE(WritesWhileTheLogIsFetched) { WriteAndHarvest(false); }
+CASE(WritesWhileTheLogIsCleared) { WriteAndHarvest(true); }
 
 CASE(RefusedClears) {
   Guest g;

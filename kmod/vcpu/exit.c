@@ -101,6 +101,7 @@ static int (*const handlers[])(struct vlm_vcpu *vcpu) = {
 	[EXIT_REASON_RDSEED] = vlm_exit_undefined,
 	[EXIT_REASON_XSAVES] = vlm_exit_undefined,
 	[EXIT_REASON_XRSTORS] = vlm_exit_undefined,
+	[EXIT_REASON_PML_FULL] = exit_nothing,
 	[EXIT_REASON_UMWAIT] = vlm_exit_undefined,
 	[EXIT_REASON_TPAUSE] = vlm_exit_undefined,
 };

@@ -66,6 +66,20 @@ static int handle_requests(struct vlm_vcpu *vcpu)
 	return VLM_RESUME;
 }
 
+/* Keep what the CPU logged while the guest ran. IRQs off. */
+static noinline void drain_pml(struct vlm_vcpu *vcpu)
+{
+	unsigned int n;
+	const u64 *gpas;
+
+	BUILD_BUG_ON(VLM_PML_ENTRIES != VLM_HARDWARE_LOG);
+	vlm_srcu_enter(vcpu);
+	n = vlm_vmx_pml_entries(&vcpu->vmx, &gpas);
+	vlm_dirty_log_drain(&vcpu->mmu, gpas, n);
+	vlm_vmx_pml_reset(&vcpu->vmx);
+	vlm_srcu_leave(vcpu);
+}
+
 /*
  * The entry itself. Returns false if something came up at the last moment: the
  * caller starts over. SRCU is not held here, so that a guest that never exits does
@@ -94,6 +108,9 @@ static bool enter_guest(struct vlm_vcpu *vcpu)
 
 	vlm_vmx_enter(&vcpu->vmx, &vcpu->exit);
 
+	/* Before the mode: who waits for the guest to be left relies on the dirty logs then. */
+	if (!vlm_vmx_pml_is_empty(&vcpu->vmx))
+		drain_pml(vcpu);
 	smp_store_release(&v->mode, VLM_OUTSIDE_GUEST);
 	vlm_dr_leave(vcpu);
 	vlm_fpu_leave(vcpu);

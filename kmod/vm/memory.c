@@ -87,6 +87,7 @@ int vlm_vm_get_dirty_log(struct vlm_vm *vm, struct kvm_dirty_log *log)
 	if (!slot_number_valid(log->slot))
 		return -EINVAL;
 	mutex_lock(&vm->slots_lock);
+	vlm_dirty_log_sync(&vm->mmu);
 	slot = vlm_memslot_by_id(&vm->mmu, log->slot);
 	err = slot && slot->dirty ? copy_log(vm, slot, log->dirty_bitmap) : -ENOENT;
 	mutex_unlock(&vm->slots_lock);

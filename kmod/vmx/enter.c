@@ -55,6 +55,7 @@ static const u8 exit_fields[] = {
 	[EXIT_REASON_EPT_VIOLATION] = KNOWN | HAS_QUAL | HAS_GPA | HAS_GLA,
 	[EXIT_REASON_EPT_MISCONFIG] = KNOWN | HAS_GPA,
 	[EXIT_REASON_PREEMPTION_TIMER] = KNOWN,
+	[EXIT_REASON_PML_FULL] = KNOWN | HAS_QUAL,
 };
 
 /* Host state that can change between two entries of one load. IRQs off. */

@@ -12,4 +12,5 @@ vellum-y += vmx/runnable.o
 vellum-y += vmx/event.o
 vellum-y += vmx/msr.o
 vellum-y += vmx/flush.o
+vellum-y += vmx/pml.o
 vellum-y += vmx/dump.o

@@ -24,6 +24,11 @@
 
 #define CR4_FRED	BIT_ULL(32)	/* headers before 6.9 do not know it */
 
+/* As kvm_intel's: reads as what is in use. */
+static bool pml = true;
+module_param(pml, bool, 0444);
+MODULE_PARM_DESC(pml, "Have the CPU log writes for dirty logging (default on where it can)");
+
 struct vlm_vmx_caps vlm_vmx_caps;
 struct vlm_vmx_controls vlm_vmx_controls;
 
@@ -285,7 +290,9 @@ static int read_controls(void)
 	caps->rdtscp = c->secondary & SECONDARY_EXEC_ENABLE_RDTSCP;
 	caps->invpcid = c->secondary & VLM_SECONDARY_INVPCID;
 	caps->xsaves = c->secondary & VLM_SECONDARY_XSAVES;
-	caps->pml = c->secondary_all & SECONDARY_EXEC_ENABLE_PML;
+	/* It logs what sets a dirty flag of EPT. */
+	pml = pml && caps->ept_ad && (c->secondary_all & SECONDARY_EXEC_ENABLE_PML);
+	caps->pml = pml;
 	caps->tsc_scaling = c->secondary_all & SECONDARY_EXEC_TSC_SCALING;
 	caps->mode_based_exec = c->secondary_all & SECONDARY_EXEC_MODE_BASED_EPT_EXEC;
 	caps->umip = boot_cpu_has(X86_FEATURE_UMIP);

@@ -49,6 +49,7 @@ struct vlm_vmx_switch {
  * @sw:		what the world switch needs
  * @vmcs:	the VMCS region, one page
  * @msr_bitmap:	one page; SDM "MSR-Bitmap Address"
+ * @pml:	the page-modification log, one page; NULL where it is not in use
  * @cpu:	CPU whose VMCS cache may hold this VMCS, -1 when it is clear
  * @launched:	VMRESUME instead of VMLAUNCH
  * @link:	entry of the per-CPU list of loaded VMCSs while @cpu >= 0
@@ -82,6 +83,7 @@ struct vlm_vmx {
 	struct vlm_vmx_switch sw;
 	struct vmcs *vmcs;
 	unsigned long *msr_bitmap;
+	u64 *pml;
 	int cpu;
 	bool launched;
 	struct list_head link;

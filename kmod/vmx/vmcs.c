@@ -116,6 +116,8 @@ static void write_controls(struct vlm_vmx *vmx)
 	vmx->secondary = c->secondary;
 	if (!vmx->vpid)
 		vmx->secondary &= ~SECONDARY_EXEC_ENABLE_VPID;
+	if (vmx->pml)
+		vmx->secondary |= SECONDARY_EXEC_ENABLE_PML;
 	vmx->exit_ctls = c->exit_ctls;
 
 	vlm_vmcs_write32(PIN_BASED_VM_EXEC_CONTROL, vmx->pin);
@@ -138,6 +140,10 @@ static void write_controls(struct vlm_vmx *vmx)
 	vlm_vmcs_write32(VM_ENTRY_MSR_LOAD_COUNT, 0);
 	vlm_vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, 0);
 
+	if (vmx->pml) {
+		vlm_vmcs_write64(PML_ADDRESS, __pa(vmx->pml));
+		vlm_vmx_pml_reset(vmx);
+	}
 	if (vmx->secondary & SECONDARY_EXEC_PAUSE_LOOP_EXITING) {
 		vlm_vmcs_write32(PLE_GAP, VLM_PLE_GAP);
 		vlm_vmcs_write32(PLE_WINDOW, VLM_PLE_WINDOW);
@@ -162,9 +168,13 @@ int vlm_vmx_vcpu_init(struct vlm_vmx *vmx, u64 *regs)
 
 	vmx->vmcs = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	vmx->msr_bitmap = (void *)__get_free_page(GFP_KERNEL_ACCOUNT);
-	if (!vmx->vmcs || !vmx->msr_bitmap) {
+	if (vlm_vmx_caps.pml)
+		vmx->pml = (void *)__get_free_page(GFP_KERNEL_ACCOUNT);
+	if (!vmx->vmcs || !vmx->msr_bitmap || (vlm_vmx_caps.pml && !vmx->pml)) {
 		free_page((unsigned long)vmx->vmcs);
 		free_page((unsigned long)vmx->msr_bitmap);
+		free_page((unsigned long)vmx->pml);
+		vmx->vmcs = NULL;
 		return -ENOMEM;
 	}
 	vmx->vmcs->revision = vlm_vmx_caps.vmcs_revision;
@@ -188,6 +198,7 @@ void vlm_vmx_vcpu_destroy(struct vlm_vmx *vmx)
 		return;
 	vmcs_clear(vmx);
 	vlm_vpid_free(vmx->vpid);
+	free_page((unsigned long)vmx->pml);
 	free_page((unsigned long)vmx->msr_bitmap);
 	free_page((unsigned long)vmx->vmcs);
 	vmx->vmcs = NULL;

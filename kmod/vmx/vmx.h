@@ -206,6 +206,23 @@ void vlm_vmx_flush_ept(struct vlm_vmx *vmx, u64 eptp);	/* INVEPT single context,
 void vlm_vmx_flush_vpid(struct vlm_vmx *vmx);		/* INVVPID of this vCPU */
 void vlm_vmx_flush_gva(struct vlm_vmx *vmx, u64 gva);
 
+/*
+ * The log of pages that writes made dirty, SDM "Page-Modification Logging". The CPU fills it from its
+ * last entry downwards, with addresses of pages: VLM_PML_FREE is none, so the last entry says whether
+ * there is anything.
+ */
+#define VLM_PML_ENTRIES	512
+#define VLM_PML_FREE	1ULL
+
+static inline bool vlm_vmx_pml_is_empty(const struct vlm_vmx *vmx)
+{
+	return !vmx->pml || READ_ONCE(vmx->pml[VLM_PML_ENTRIES - 1]) == VLM_PML_FREE;
+}
+
+/* Number of entries, at @gpas the newest first; until the reset. */
+unsigned int vlm_vmx_pml_entries(struct vlm_vmx *vmx, const u64 **gpas);
+void vlm_vmx_pml_reset(struct vlm_vmx *vmx);
+
 /* Events. @info as the VM-entry interruption-information field without the valid bit. */
 void vlm_vmx_inject(struct vlm_vmx *vmx, u32 info, u32 error, u32 insn_len);
 void vlm_vmx_cancel_injection(struct vlm_vmx *vmx);
