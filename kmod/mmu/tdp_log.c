@@ -61,6 +61,41 @@ static u64 next_page(const struct page_set *set, u64 gfn, u64 end)
 	return end;
 }
 
+/*
+ * The same for 4-KiB entries, those at @sptep + i for each bit i of @bits: what a dense log spends its
+ * time on.
+ */
+static void protect_word(struct vlm_tdp_op *op, u64 *sptep, unsigned long bits)
+{
+	const u64 take = vlm_spte_log_bit(&vlm_spte_ept, VLM_LEVEL_4K);
+	const u64 hiding = VLM_SPTE_PRESENT | vlm_spte_ept.w | take;
+	unsigned int visited = 0;
+	bool taken = false;
+
+	for (; bits; bits &= bits - 1) {
+		u64 *at = sptep + __ffs(bits), old = vlm_spte_read(at);
+
+		visited++;
+		while ((old & hiding) == hiding) {
+			if (vlm_spte_try_cmpxchg(at, &old, old & ~take)) {
+				taken = true;
+				break;
+			}
+		}
+	}
+	op->visited += visited;
+	op->flush.needed |= taken;
+}
+
+/* Bits of @set for the pages from @gfn on, as many as are left in its word and below @end. */
+static unsigned long rest_of_word(const struct page_set *set, u64 gfn, u64 end)
+{
+	u64 i = gfn - set->base;
+	unsigned long word = set->bits[i / BITS_PER_LONG] >> (i % BITS_PER_LONG);
+
+	return end - gfn < BITS_PER_LONG ? word & (BIT(end - gfn) - 1) : word;
+}
+
 void vlm_tdp_protect_bits(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 base,
 			  const unsigned long *bits, unsigned int nwords)
 {
@@ -88,8 +123,8 @@ void vlm_tdp_protect_bits(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 
 		if (iter.level > VLM_LEVEL_2M || !vlm_spte_is_nonleaf(iter.old, iter.level))
 			continue;
 		table = vlm_platform_table_va(vlm_spte_pa(iter.old));
-		for (gfn = next_page(&set, gfn, end); gfn < end;
-		     gfn = next_page(&set, gfn + 1, end))
-			protect_entry(op, table + vlm_level_index(gfn, VLM_LEVEL_4K), VLM_LEVEL_4K);
+		for (; gfn < end; gfn += BITS_PER_LONG - (gfn - set.base) % BITS_PER_LONG)
+			protect_word(op, table + vlm_level_index(gfn, VLM_LEVEL_4K),
+				     rest_of_word(&set, gfn, end));
 	}
 }

@@ -249,6 +249,7 @@ MUTANTS = {
     "clear_without_flush": Mutant(
         "pages are protected by a clear, and stale translations stay",
         [("tdp_log.c", "			op->flush.needed = true;\n			return;", "			return;"),
+         ("tdp_log.c", "	op->flush.needed |= taken;\n", ""),
          ("dirty.c", "asked, n);\n		p.op.flush.needed = true;\n", "asked, n);\n")],
         "DirtyTest.ClearProtectsWhatItClearsAndNothingElse", "VIOLATION G6"),
     "clear_trusts_the_other_thread": Mutant(
@@ -287,6 +288,7 @@ MUTANTS = {
     "pml_no_flush": Mutant(
         "D is taken and stays in the TLBs",
         [("tdp_log.c", "			op->flush.needed = true;\n			return;", "			return;"),
+         ("tdp_log.c", "	op->flush.needed |= taken;\n", ""),
          ("dirty.c", "out + i, n);\n		/* Another pass may have taken a permission and not flushed yet. */\n"
           "		p.op.flush.needed = true;\n", "out + i, n);\n")],
         "PmlTest.FirstWriteAfterAHarvestIsNoExit", "VIOLATION G6",
