@@ -40,7 +40,10 @@ def shared_libraries(program: Path) -> list[Path]:
     if "not found" in found.stdout:
         missing = ", ".join(re.findall(r"(\S+) => not found", found.stdout))
         raise MachineError(f"{program} needs {missing}", "the library is not on this host", "install its package")
-    return [Path(path) for path in re.findall(r"(/\S+) \(0x", found.stdout)]
+    libraries = [Path(path) for path in re.findall(r"(/\S+) \(0x", found.stdout)]
+    # pthread_cancel() loads this one by name, so ldd does not know.
+    cancel = [path.with_name("libgcc_s.so.1") for path in libraries if path.name == "libc.so.6"]
+    return libraries + [path for path in cancel if path.exists() and path not in libraries]
 
 
 @dataclass
