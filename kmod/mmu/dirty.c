@@ -211,15 +211,6 @@ void vlm_memslot_harvest(struct vlm_mmu *mmu, const struct vlm_memslot *slot, u6
 	pass_end(&p);
 }
 
-void vlm_memslot_copy_log(struct vlm_mmu *mmu, const struct vlm_memslot *slot, u64 first,
-			  u64 nwords, unsigned long *out)
-{
-	u64 i;
-
-	for (i = 0; i < nwords; i++)
-		out[i] = READ_ONCE(slot->dirty[first + i]);
-}
-
 /* Clear the bits of @mask in @word, before anything that follows. */
 static void clear_bits(unsigned long *word, unsigned long mask)
 {

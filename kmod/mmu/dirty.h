@@ -4,8 +4,8 @@
  * writable. A log is read and armed again in two ways:
  *
  *	harvest		fetch and clear the bits, and have the next writes seen, at once
- *	copy, clear	look at the bits; later, and range by range, clear them and have the
- *			next writes seen (the caller copies the pages in between)
+ *	look, clear	read the bits; later, and range by range, clear them and have the
+ *			next writes seen (user space copies the pages in between)
  *
  * Words of a log have 64 bits; lengths and positions count words.
  */
@@ -16,7 +16,7 @@
 #include "memslot.h"
 
 /* vlm_mmu::log_flags. */
-#define VLM_LOG_MANUAL	BIT(0)	/* user space copies and clears; it does not harvest */
+#define VLM_LOG_MANUAL	BIT(0)	/* user space looks and clears; it does not harvest */
 #define VLM_LOG_ALL_SET	BIT(1)	/* new logs have all bits set; only a clear begins to look */
 #define VLM_LOG_RINGS	BIT(2)	/* writes are told of by dirty rings; new logs have no bits */
 
@@ -60,15 +60,13 @@ void vlm_dirty_log_sync(struct vlm_mmu *mmu);
 unsigned long *vlm_dirty_log_alloc(struct vlm_mmu *mmu, u64 npages);
 
 /*
- * All three handle @nwords words of the log of @slot from word @first on. The caller keeps
- * the slot: it holds the slots lock or is in the read section. Harvest and clear take the
- * mmu lock for read and sleep; on return no translation is cached any more by which a
+ * Both handle @nwords words of the log of @slot from word @first on. The caller keeps
+ * the slot: it holds the slots lock or is in the read section. They take the mmu lock
+ * for read and sleep; on return no translation is cached any more by which a
  * page that was cleared could be written unseen, whoever cleared it.
  */
 void vlm_memslot_harvest(struct vlm_mmu *mmu, const struct vlm_memslot *slot, u64 first,
 			 u64 nwords, unsigned long *out);
-void vlm_memslot_copy_log(struct vlm_mmu *mmu, const struct vlm_memslot *slot, u64 first,
-			  u64 nwords, unsigned long *out);
 /* Clear the bits that are set at @bits; others stay, even if the page was written. */
 void vlm_memslot_clear_log(struct vlm_mmu *mmu, const struct vlm_memslot *slot, u64 first,
 			   u64 nwords, const unsigned long *bits);

@@ -5,7 +5,7 @@
 #include "spte_store.h"
 #include "tdp.h"
 
-/* Have the next write through one leaf seen. The hardware and other threads may change it meanwhile. */
+/* Have the next write through a huge leaf seen. The hardware and other threads may change it meanwhile. */
 static void protect_entry(struct vlm_tdp_op *op, u64 *sptep, int level)
 {
 	u64 old = vlm_spte_read(sptep);
@@ -21,23 +21,11 @@ static void protect_entry(struct vlm_tdp_op *op, u64 *sptep, int level)
 	}
 }
 
-void vlm_tdp_protect_range(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 start, u64 end)
-{
-	struct vlm_tdp_iter iter;
-
-	lockdep_assert_held(&op->mmu->lock);
-	vlm_tdp_try_break(op);
-	vlm_tdp_for_each(iter, root, start, end, VLM_LEVEL_4K) {
-		if (!vlm_tdp_yield(op, &iter))
-			protect_entry(op, iter.sptep, iter.level);
-	}
-}
-
 /**
  * struct page_set - some pages of a range
  * @base:	first frame of the range
  * @end:	first frame after it
- * @bits:	bit i stands for page @base + i
+ * @bits:	bit i stands for page @base + i; NULL for all pages
  */
 struct page_set {
 	u64 base;
@@ -45,25 +33,9 @@ struct page_set {
 	const unsigned long *bits;
 };
 
-/* The first page of @set in [gfn, end), or @end. */
-static u64 next_page(const struct page_set *set, u64 gfn, u64 end)
-{
-	while (gfn < end) {
-		u64 i = gfn - set->base;
-		unsigned long word = set->bits[i / BITS_PER_LONG] >> (i % BITS_PER_LONG);
-
-		if (word) {
-			gfn += __ffs(word);
-			return gfn < end ? gfn : end;
-		}
-		gfn += BITS_PER_LONG - i % BITS_PER_LONG;
-	}
-	return end;
-}
-
 /*
- * The same for 4-KiB entries, those at @sptep + i for each bit i of @bits: what a dense log spends its
- * time on.
+ * The same for 4-KiB leaves, at @sptep + i for each bit i of @bits: what a dense log spends its time
+ * on.
  */
 static void protect_word(struct vlm_tdp_op *op, u64 *sptep, unsigned long bits)
 {
@@ -91,9 +63,65 @@ static void protect_word(struct vlm_tdp_op *op, u64 *sptep, unsigned long bits)
 static unsigned long rest_of_word(const struct page_set *set, u64 gfn, u64 end)
 {
 	u64 i = gfn - set->base;
-	unsigned long word = set->bits[i / BITS_PER_LONG] >> (i % BITS_PER_LONG);
+	unsigned long word = (set->bits ? set->bits[i / BITS_PER_LONG] : ~0ul) >> (i % BITS_PER_LONG);
 
 	return end - gfn < BITS_PER_LONG ? word & (BIT(end - gfn) - 1) : word;
+}
+
+/* First page of the next word. */
+static u64 next_word(const struct page_set *set, u64 gfn)
+{
+	return gfn + BITS_PER_LONG - (gfn - set->base) % BITS_PER_LONG;
+}
+
+static bool has_page(const struct page_set *set, u64 gfn, u64 end)
+{
+	for (; gfn < end; gfn = next_word(set, gfn)) {
+		if (rest_of_word(set, gfn, end))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The pages of @set that one entry covers. Walks end above the lowest tables: the entries of those
+ * are taken by number.
+ */
+static void protect_pages(struct vlm_tdp_op *op, struct vlm_tdp_iter *iter,
+			  const struct page_set *set)
+{
+	u64 end = iter->gfn + vlm_level_pages(iter->level);
+	u64 gfn = iter->gfn > set->base ? iter->gfn : set->base;
+	u64 *table;
+
+	op->visited++;
+	if (end > set->end)
+		end = set->end;
+	if (vlm_spte_is_leaf(iter->old, iter->level)) {
+		if (has_page(set, gfn, end))
+			protect_entry(op, iter->sptep, iter->level);
+		/* Another thread may have split it meanwhile: then the pages are below. */
+		iter->old = vlm_spte_read(iter->sptep);
+	}
+	if (iter->level > VLM_LEVEL_2M || !vlm_spte_is_nonleaf(iter->old, iter->level))
+		return;
+	table = vlm_platform_table_va(vlm_spte_pa(iter->old));
+	for (; gfn < end; gfn = next_word(set, gfn))
+		protect_word(op, table + vlm_level_index(gfn, VLM_LEVEL_4K),
+			     rest_of_word(set, gfn, end));
+}
+
+void vlm_tdp_protect_range(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 start, u64 end)
+{
+	const struct page_set set = { .base = start, .end = end };
+	struct vlm_tdp_iter iter;
+
+	lockdep_assert_held(&op->mmu->lock);
+	vlm_tdp_try_break(op);
+	vlm_tdp_for_each(iter, root, start, end, VLM_LEVEL_2M) {
+		if (!vlm_tdp_yield(op, &iter))
+			protect_pages(op, &iter, &set);
+	}
 }
 
 void vlm_tdp_protect_bits(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 base,
@@ -105,26 +133,6 @@ void vlm_tdp_protect_bits(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 
 	struct vlm_tdp_iter iter;
 
 	lockdep_assert_held(&op->mmu->lock);
-	/* The walk ends above the lowest tables: their entries are taken by number. */
-	vlm_tdp_for_each(iter, root, base, set.end, VLM_LEVEL_2M) {
-		u64 end = iter.gfn + vlm_level_pages(iter.level);
-		u64 gfn = iter.gfn > base ? iter.gfn : base;
-		u64 *table;
-
-		op->visited++;
-		if (end > set.end)
-			end = set.end;
-		if (vlm_spte_is_leaf(iter.old, iter.level)) {
-			if (next_page(&set, gfn, end) < end)
-				protect_entry(op, iter.sptep, iter.level);
-			/* Another thread may have split it meanwhile: then the pages are below. */
-			iter.old = vlm_spte_read(iter.sptep);
-		}
-		if (iter.level > VLM_LEVEL_2M || !vlm_spte_is_nonleaf(iter.old, iter.level))
-			continue;
-		table = vlm_platform_table_va(vlm_spte_pa(iter.old));
-		for (; gfn < end; gfn += BITS_PER_LONG - (gfn - set.base) % BITS_PER_LONG)
-			protect_word(op, table + vlm_level_index(gfn, VLM_LEVEL_4K),
-				     rest_of_word(&set, gfn, end));
-	}
+	vlm_tdp_for_each(iter, root, base, set.end, VLM_LEVEL_2M)
+		protect_pages(op, &iter, &set);
 }

@@ -46,7 +46,22 @@ static unsigned long *alloc_words(u64 npages)
 	return kvmalloc_array(words, sizeof(unsigned long), GFP_KERNEL_ACCOUNT);
 }
 
-static int copy_log(struct vlm_vm *vm, const struct vlm_memslot *slot, void __user *to)
+/* Not cleared: user space does that, range by range. */
+static int copy_log(const struct vlm_memslot *slot, void __user *to)
+{
+	u64 words = DIV_ROUND_UP(slot->npages, 64);
+	u64 i, n;
+
+	for (i = 0; i < words; i += n) {
+		n = min_t(u64, LOG_WORDS, words - i);
+		if (copy_to_user(to + i * sizeof(long), slot->dirty + i, n * sizeof(long)))
+			return -EFAULT;
+		cond_resched();
+	}
+	return 0;
+}
+
+static int harvest(struct vlm_vm *vm, const struct vlm_memslot *slot, void __user *to)
 {
 	/* The ABI counts in 64-bit words. */
 	u64 words = DIV_ROUND_UP(slot->npages, 64);
@@ -58,10 +73,7 @@ static int copy_log(struct vlm_vm *vm, const struct vlm_memslot *slot, void __us
 		return -ENOMEM;
 	for (i = 0; i < words && !err; i += n) {
 		n = min_t(u64, LOG_WORDS, words - i);
-		if (vm->mmu.log_flags & VLM_LOG_MANUAL)
-			vlm_memslot_copy_log(&vm->mmu, slot, i, n, buf);
-		else
-			vlm_memslot_harvest(&vm->mmu, slot, i, n, buf);
+		vlm_memslot_harvest(&vm->mmu, slot, i, n, buf);
 		if (copy_to_user(to + i * sizeof(*buf), buf, n * sizeof(*buf)))
 			err = -EFAULT;
 		cond_resched();
@@ -89,7 +101,12 @@ int vlm_vm_get_dirty_log(struct vlm_vm *vm, struct kvm_dirty_log *log)
 	mutex_lock(&vm->slots_lock);
 	vlm_dirty_log_sync(&vm->mmu);
 	slot = vlm_memslot_by_id(&vm->mmu, log->slot);
-	err = slot && slot->dirty ? copy_log(vm, slot, log->dirty_bitmap) : -ENOENT;
+	if (!slot || !slot->dirty)
+		err = -ENOENT;
+	else if (vm->mmu.log_flags & VLM_LOG_MANUAL)
+		err = copy_log(slot, log->dirty_bitmap);
+	else
+		err = harvest(vm, slot, log->dirty_bitmap);
 	mutex_unlock(&vm->slots_lock);
 	return err;
 }

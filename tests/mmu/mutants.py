@@ -264,7 +264,7 @@ MUTANTS = {
         races=[("DirtyRace.SplitAndClear", "VIOLATION BITS")]),
     "protect_stops_at_a_split": Mutant(
         "a huge leaf that another thread split after a clear read it is taken for protected",
-        [("tdp_log.c", "			iter.old = vlm_spte_read(iter.sptep);\n", "			continue;\n")],
+        [("tdp_log.c", "		iter->old = vlm_spte_read(iter->sptep);\n", "		return;\n")],
         races=[("DirtyRace.SplitAndClear", "was lost")]),
     "pml_no_sync": Mutant(
         "a harvest leaves what the hardware logged where it is",

@@ -83,9 +83,8 @@ unsigned long Race::Harvest() {
 unsigned long Race::CopyThenClear() {
   SlotsReader reader(&m);
   const vlm_memslot* slot = vlm_memslot_find(vlm_memslots_get(m.mmu(), 0), 0);
-  unsigned long word = 0;
   vlm_dirty_log_sync(m.mmu());
-  vlm_memslot_copy_log(m.mmu(), slot, 0, 1, &word);
+  const unsigned long word = READ_ONCE(slot->dirty[0]);
   vlm_memslot_clear_log(m.mmu(), slot, 0, 1, &word);
   NoteReported(word);
   return word;
