@@ -41,7 +41,7 @@ MUTANTS = {
         (("mmu/fault.c", "mv->root->invalid || vlm_notifier_must_retry(", "vlm_notifier_must_retry("),)),
     "zap_until_empty": Mutant(
         "zap-all goes on until no translation is left, whoever made it",
-        (("mmu/zap.c", "void vlm_zap_all_fast(struct vlm_mmu *mmu)\n{\n", """\
+        (("mmu/zap.c", "void vlm_zap_cut_off(struct vlm_mmu *mmu)\n{\n", """\
 static bool zap_until_empty(struct vlm_mmu *mmu)
 {
 	struct vlm_mmu_page *root;
@@ -57,7 +57,7 @@ static bool zap_until_empty(struct vlm_mmu *mmu)
 	return true;
 }
 
-void vlm_zap_all_fast(struct vlm_mmu *mmu)
+void vlm_zap_cut_off(struct vlm_mmu *mmu)
 {
 	if (zap_until_empty(mmu))
 		return;

@@ -44,7 +44,7 @@ static void publish(struct vlm_mmu *mmu, unsigned int as_id, struct vlm_memslot 
 	gen = vlm_generation_next(gen);
 	if (vlm_generation_wrapped(gen)) {
 		mmu->mmio_gen_zaps++;
-		vlm_zap_all_fast(mmu);
+		vlm_zap_cut_off(mmu);
 	}
 	WRITE_ONCE(idle->generation, gen);
 	vlm_trace_slot_update(mmu, old, fresh, gen);
@@ -242,7 +242,7 @@ static int slot_replace(struct vlm_mmu *mmu, struct vlm_memslot *old, struct vlm
 	if (zap == VLM_SLOT_ZAP_OWN)
 		vlm_zap_slot(mmu, invalid);
 	else
-		vlm_zap_all_fast(mmu);
+		vlm_zap_cut_off(mmu);
 	mmu->space[old->as_id].by_id[old->id] = fresh;
 	publish(mmu, old->as_id, invalid, fresh);
 	kfree(invalid);
@@ -319,7 +319,7 @@ static bool beyond_reach(const struct vlm_memslot_request *req)
 	return (req->gpa + req->size_bytes - 1) >> PAGE_SHIFT > vlm_spte_ept.max_pfn;
 }
 
-int vlm_memslot_set(struct vlm_mmu *mmu, const struct vlm_memslot_request *req)
+static int set_slot(struct vlm_mmu *mmu, const struct vlm_memslot_request *req)
 {
 	struct vlm_memslot *old = vlm_memslot_by_id(mmu, req->slot);
 	int err = check_request(req);
@@ -341,6 +341,14 @@ int vlm_memslot_set(struct vlm_mmu *mmu, const struct vlm_memslot_request *req)
 	if (req->gpa >> PAGE_SHIFT != old->base_gfn)
 		return beyond_reach(req) ? -EINVAL : slot_move(mmu, old, req);
 	return req->flags == old->flags ? 0 : slot_change_flags(mmu, old, req);
+}
+
+int vlm_memslot_set(struct vlm_mmu *mmu, const struct vlm_memslot_request *req)
+{
+	int err = set_slot(mmu, req);
+
+	vlm_zap_hand_over(mmu);
+	return err;
 }
 
 int vlm_memslot_fit_level(const struct vlm_memslot *slot, u64 gfn, int max)

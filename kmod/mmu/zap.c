@@ -55,30 +55,38 @@ static void cut_off(struct vlm_mmu *mmu, bool nx)
  */
 void vlm_zap_hand_over(struct vlm_mmu *mmu)
 {
-	if (vlm_stat_read(&mmu->stats, VLM_STAT_RECLAIM_BACKLOG) > VLM_RECLAIM_BACKLOG ||
-	    !vlm_platform_reclaim_later(mmu))
+	u64 backlog = vlm_stat_read(&mmu->stats, VLM_STAT_RECLAIM_BACKLOG);
+
+	if (backlog && (backlog > VLM_RECLAIM_BACKLOG || !vlm_platform_reclaim_later(mmu)))
 		vlm_mmu_reclaim(mmu);
 }
 
-static void zap_all_fast(struct vlm_mmu *mmu, bool nx)
+static void cut_off_and_tell(struct vlm_mmu *mmu, bool nx)
 {
 	vlm_stat_add(&mmu->stats, VLM_STAT_ZAP_ALL_FAST, 1);
 	cut_off(mmu, nx);
 	vlm_trace_zap_all_fast(mmu);
-	vlm_zap_hand_over(mmu);
+}
+
+void vlm_zap_cut_off(struct vlm_mmu *mmu)
+{
+	cut_off_and_tell(mmu, mmu->nx);
 }
 
 void vlm_zap_all_fast(struct vlm_mmu *mmu)
 {
-	zap_all_fast(mmu, mmu->nx);
+	vlm_zap_cut_off(mmu);
+	vlm_zap_hand_over(mmu);
 }
 
 void vlm_mmu_set_nx(struct vlm_mmu *mmu, enum vlm_nx_mitigation what)
 {
 	bool nx = what == VLM_NX_ON;
 
-	if (mmu->nx != nx)
-		zap_all_fast(mmu, nx);
+	if (mmu->nx == nx)
+		return;
+	cut_off_and_tell(mmu, nx);
+	vlm_zap_hand_over(mmu);
 }
 
 void vlm_mmu_zap_all(struct vlm_mmu *mmu)

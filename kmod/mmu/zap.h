@@ -11,10 +11,12 @@
 /*
  * Cut off. On return no guest can use a translation installed before the call, nor can
  * one be installed by a fault that began before. vCPUs go on running and get new
- * roots. Costs O(roots + vCPUs): the old tables are given back by the reclaimer, or
- * here when it falls behind. Slots lock held throughout: two of these must not overlap.
- * Sleeps.
+ * roots. Costs O(roots + vCPUs): the old tables wait for vlm_zap_hand_over(). Slots lock
+ * held until after that: two of these must not overlap. Sleeps.
  */
+void vlm_zap_cut_off(struct vlm_mmu *mmu);
+
+/* vlm_zap_cut_off(), then vlm_zap_hand_over(). */
 void vlm_zap_all_fast(struct vlm_mmu *mmu);
 
 /*
@@ -25,7 +27,11 @@ void vlm_zap_all_fast(struct vlm_mmu *mmu);
  */
 void vlm_zap_slot(struct vlm_mmu *mmu, const struct vlm_memslot *slot);
 
-/* Have scheduled roots emptied: soon, or by the caller when it outruns the reclaimer. */
+/*
+ * Have what was cut off given back: soon by the reclaimer, or here when it falls behind. The last
+ * act of an update, as a reclaimer that is awake competes with it for the processor. Slots
+ * lock. Sleeps.
+ */
 void vlm_zap_hand_over(struct vlm_mmu *mmu);
 
 #endif

@@ -125,7 +125,7 @@ void vlm_zap_slot(struct vlm_mmu *mmu, const struct vlm_memslot *slot)
 
 	/* Shadow tables know no part smaller than a generation. */
 	if (mmu->shadow) {
-		vlm_zap_all_fast(mmu);
+		vlm_zap_cut_off(mmu);
 		return;
 	}
 	vlm_stat_add(&mmu->stats, VLM_STAT_ZAP_SLOT, 1);
@@ -138,8 +138,6 @@ void vlm_zap_slot(struct vlm_mmu *mmu, const struct vlm_memslot *slot)
 	vlm_tdp_end(&op);
 	vlm_page_cache_drain(mmu, &cache);
 	/* Out of memory: to cut off everything takes none. */
-	if (done)
-		vlm_zap_hand_over(mmu);
-	else
-		vlm_zap_all_fast(mmu);
+	if (!done)
+		vlm_zap_cut_off(mmu);
 }

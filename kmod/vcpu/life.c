@@ -283,6 +283,7 @@ struct vlm_vcpu *vlm_vcpu_create(struct vlm_vm *vm, u32 id)
 		destroy(&vcpu->head);
 		return ERR_PTR(err);
 	}
+	vlm_reclaimer_start(vm);
 	return vcpu;
 }
 

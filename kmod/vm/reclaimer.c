@@ -1,21 +1,41 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The thread that gives back the tables of cut-off roots and recovers huge pages from the
- * NX mitigation, one per machine that ever needed it. It runs in the cgroups, on the CPUs and at the priority of the task whose
- * ioctl started it, so that the work is paid for by the machine's owner.
+ * NX mitigation, one per machine with a vCPU. It runs in the cgroups, on the CPUs and
+ * with the weight of the task whose ioctl made the first vCPU, so that the work is paid for by the
+ * machine's owner; but as a batch task, which does not preempt the ioctl that wakes it.
  */
 #include <linux/cgroup.h>
 #include <linux/kthread.h>
 #include <linux/sched.h>
+#include <uapi/linux/sched/types.h>
 
 #include "reclaimer.h"
 #include "vm.h"
+
+static void drop_owner(struct task_struct *owner)
+{
+	if (owner)
+		put_task_struct(owner);
+}
+
+/* Done by the thread itself: to change cgroups waits for a grace period. */
+static void join_owner(struct vlm_vm *vm)
+{
+	struct task_struct *owner = xchg(&vm->reclaimer.owner, NULL);
+
+	/* Best effort: a wrong account is better than tables that stay. */
+	if (owner)
+		cgroup_attach_task_all(owner, current);
+	drop_owner(owner);
+}
 
 static int reclaimer_main(void *data)
 {
 	struct vlm_vm *vm = data;
 	long left;
 
+	join_owner(vm);
 	for (;;) {
 		set_current_state(TASK_INTERRUPTIBLE);
 		/* Pairs with the wake-up: work is announced before it. */
@@ -41,28 +61,45 @@ static int reclaimer_main(void *data)
 
 static struct task_struct *start(struct vlm_vm *vm)
 {
+	struct sched_attr attr = {
+		.size = sizeof(attr),
+		.sched_policy = SCHED_BATCH,
+		.sched_nice = task_nice(current),
+	};
 	struct task_struct *task;
 
 	task = kthread_create(reclaimer_main, vm, "vellum-reclaim/%d", task_tgid_nr(current));
 	if (IS_ERR(task))
 		return NULL;
-	/* Best effort: a wrong account is better than tables that stay. */
-	cgroup_attach_task_all(current, task);
+	vm->reclaimer.owner = get_task_struct(current);
 	set_cpus_allowed_ptr(task, current->cpus_ptr);
-	set_user_nice(task, task_nice(current));
+	sched_setattr_nocheck(task, &attr);
 	return task;
 }
 
-bool vlm_reclaimer_wake(struct vlm_vm *vm)
+static bool have_thread(struct vlm_vm *vm)
 {
 	lockdep_assert_held(&vm->slots_lock);
 	if (!vm->reclaimer.task)
 		vm->reclaimer.task = start(vm);
-	if (!vm->reclaimer.task)
+	return vm->reclaimer.task;
+}
+
+bool vlm_reclaimer_wake(struct vlm_vm *vm)
+{
+	if (!have_thread(vm))
 		return false;
 	WRITE_ONCE(vm->reclaimer.wanted, true);
 	wake_up_process(vm->reclaimer.task);
 	return true;
+}
+
+void vlm_reclaimer_start(struct vlm_vm *vm)
+{
+	mutex_lock(&vm->slots_lock);
+	if (have_thread(vm))
+		wake_up_process(vm->reclaimer.task);
+	mutex_unlock(&vm->slots_lock);
 }
 
 void vlm_reclaimer_stop(struct vlm_vm *vm)
@@ -70,4 +107,6 @@ void vlm_reclaimer_stop(struct vlm_vm *vm)
 	if (vm->reclaimer.task)
 		kthread_stop(vm->reclaimer.task);
 	vm->reclaimer.task = NULL;
+	/* A thread that is stopped before its first step takes none. */
+	drop_owner(xchg(&vm->reclaimer.owner, NULL));
 }

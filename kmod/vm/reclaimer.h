@@ -10,14 +10,18 @@ struct vlm_vm;
 
 /**
  * struct vlm_reclaimer - embedded in struct vlm_vm
- * @task:	started on the first need; slots_lock, and the last reference
+ * @task:	started with the first vCPU; slots_lock, and the last reference
+ * @owner:	whose cgroups the thread is to join; taken atomically, NULL once it has
  * @wanted:	there is work; atomic
  */
 struct vlm_reclaimer {
 	struct task_struct *task;
+	struct task_struct *owner;
 	bool wanted;
 };
 
+/* Have a thread early, as to make one takes long. Nothing is lost if that fails. Sleeps. */
+void vlm_reclaimer_start(struct vlm_vm *vm);
 /* Have the thread run vlm_mmu_reclaim(). slots_lock held. False if no thread can be had. */
 bool vlm_reclaimer_wake(struct vlm_vm *vm);
 /* Wait for it and end it. No ioctl runs any more. */

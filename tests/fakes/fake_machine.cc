@@ -597,7 +597,11 @@ u64 vlm_platform_ticks(void) {
   static std::atomic<u64> ticks{0};
   return ticks++;
 }
-void vlm_platform_slots_sync(vlm_mmu* mmu) { FakeMachine::Of(mmu)->gate().Sync(); }
+void vlm_platform_slots_sync(vlm_mmu* mmu) {
+  FakeMachine* machine = FakeMachine::Of(mmu);
+  if (machine->on_publish) machine->on_publish();
+  machine->gate().Sync();
+}
 
 static uint8_t* GuestByte(vlm_mmu* mmu, unsigned int as_id, u64 gpa, vlm_memslot** slot) {
   *slot = vlm_memslot_find(vlm_memslots_get(mmu, as_id), gpa >> 12);

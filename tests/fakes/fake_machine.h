@@ -202,6 +202,8 @@ class FakeMachine {
   } traced;
   // Called while the mmu lock is dropped in a yield.
   std::function<void()> on_resched;
+  // A set of slots was published; readers may still be in the old one.
+  std::function<void()> on_publish;
   std::atomic<u64> flushes{0};
   std::atomic<u64> reloads{0};
   std::atomic<bool> killed{false};

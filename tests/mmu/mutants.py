@@ -619,8 +619,8 @@ MUTANTS = {
     "cut_off_before_invalid": Mutant(
         "a slot is published as invalid after the cut-off",
         [("memslot.c", "	publish(mmu, old->as_id, old, invalid);\n	if (zap", "	if (zap"),
-         ("memslot.c", "		vlm_zap_all_fast(mmu);\n	mmu->space",
-          "		vlm_zap_all_fast(mmu);\n	publish(mmu, old->as_id, old, invalid);\n	mmu->space")],
+         ("memslot.c", "		vlm_zap_cut_off(mmu);\n	mmu->space",
+          "		vlm_zap_cut_off(mmu);\n	publish(mmu, old->as_id, old, invalid);\n	mmu->space")],
         races=[("SlotRace.DeleteAndFault", "VIOLATION")]),
     "any_generation_matches": Mutant(
         "an mmio entry is believed whatever its generation",
