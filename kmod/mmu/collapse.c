@@ -88,7 +88,7 @@ static u64 make_huge(const struct vlm_mmu *mmu, const struct survey *s, int leve
 	return s->young ? val : vlm_spte_make_old(&vlm_spte_ept, val);
 }
 
-static bool slot_allows(const struct vlm_memslot *slot, u64 gfn, int level)
+bool vlm_slot_allows_huge(const struct vlm_memslot *slot, u64 gfn, int level)
 {
 	return slot && !(slot->flags & (VLM_MEMSLOT_INVALID | VLM_MEMSLOT_LOG_DIRTY)) &&
 	       vlm_memslot_fit_level(slot, gfn, vlm_spte_ept.max_level) >= level;
@@ -101,7 +101,7 @@ enum vlm_collapse vlm_tdp_collapse_table(struct vlm_tdp_op *op, const struct vlm
 	unsigned long hva;
 	struct survey s;
 
-	if (!slot_allows(slot, gfn, level))
+	if (!vlm_slot_allows_huge(slot, gfn, level))
 		return VLM_COLLAPSE_UNFIT;
 	hva = vlm_memslot_hva_of(slot, gfn);
 	/* In the middle of an invalidation the leaves and the host's tables may differ. */

@@ -14,6 +14,9 @@ enum vlm_collapse {
 	VLM_COLLAPSE_EMPTY,	/* allowed, but there is no leaf to make it of: the next fault can */
 };
 
+/* @slot, or NULL, has no objection to a leaf at @level for @gfn. The host has a say, too. */
+bool vlm_slot_allows_huge(const struct vlm_memslot *slot, u64 gfn, int level);
+
 /*
  * Collapse the table below @sptep, which is @old, at @level and for @gfn, aligned to it.
  * @slot is the one that holds @gfn, or NULL. A valid root, shared mode, slots read section or

@@ -166,14 +166,26 @@ static enum vlm_fault_result map(struct vlm_tdp_op *op, struct fault *f)
 	}
 }
 
+/* Where no memory is, unless it came meanwhile or somebody works here: the next access will tell. */
+static void install_mmio(struct vlm_tdp_op *op, struct vlm_mmu_vcpu *mv, u64 gfn, u64 generation)
+{
+	u64 val = vlm_spte_make_mmio(&vlm_spte_ept, generation);
+	u64 *sptep = vlm_tdp_make_entry(op, mv->root, gfn, VLM_LEVEL_4K, &mv->cache);
+	u64 old;
+
+	op->visited += mv->root->role.level;
+	if (!sptep)
+		return;
+	old = vlm_spte_read(sptep);
+	if (!vlm_spte_is_present(old) && old != val &&
+	    vlm_tdp_set(op, sptep, old, val, VLM_LEVEL_4K))
+		vlm_pf_count(&mv->stats, VLM_PF_MMIO_CREATED);
+}
+
 /* No memory at the gfn: remember that, so that the next access exits as a misconfiguration. */
 static enum vlm_fault_result map_mmio(struct vlm_mmu_vcpu *mv, u64 gfn, u64 generation)
 {
-	struct vlm_mmu *mmu = mv->mmu;
-	u64 val = vlm_spte_make_mmio(&vlm_spte_ept, generation);
 	struct vlm_tdp_op op;
-	u64 *table;
-	int level;
 
 	/*
 	 * It would not hit while the update runs; and when the generation wraps in this update it
@@ -181,38 +193,9 @@ static enum vlm_fault_result map_mmio(struct vlm_mmu_vcpu *mv, u64 gfn, u64 gene
 	 */
 	if (generation & VLM_GEN_UPDATING)
 		return VLM_FAULT_EMULATE;
-	vlm_tdp_begin(&op, mmu, VLM_LOCK_SHARED, VLM_NEVER_YIELD);
-	if (mv->root->invalid)
-		goto out;
-	table = mv->root->table;
-	for (level = mv->root->role.level;; level--) {
-		u64 *sptep = table + vlm_level_index(gfn, level);
-		u64 old = vlm_spte_read(sptep);
-		struct vlm_mmu_page *sp;
-
-		op.visited++;
-		if (vlm_spte_is_nonleaf(old, level)) {
-			table = vlm_platform_table_va(vlm_spte_pa(old));
-			continue;
-		}
-		/* Memory came meanwhile, or somebody works here: the next access will tell. */
-		if (vlm_spte_is_present(old) || vlm_spte_is_frozen(old))
-			break;
-		if (level == VLM_LEVEL_4K) {
-			if (old != val && vlm_tdp_set(&op, sptep, old, val, level))
-				vlm_pf_count(&mv->stats, VLM_PF_MMIO_CREATED);
-			break;
-		}
-		sp = vlm_page_cache_pop(mmu, &mv->cache);
-		if (!sp)
-			break;
-		if (!vlm_tdp_link(&op, mv->root, sptep, gfn, old, level, sp)) {
-			vlm_page_cache_push(mmu, &mv->cache, sp);
-			break;
-		}
-		table = sp->table;
-	}
-out:
+	vlm_tdp_begin(&op, mv->mmu, VLM_LOCK_SHARED, VLM_NEVER_YIELD);
+	if (!mv->root->invalid)
+		install_mmio(&op, mv, gfn, generation);
 	vlm_tdp_end(&op);
 	return VLM_FAULT_EMULATE;
 }

@@ -79,8 +79,8 @@ static enum vlm_collapse collapse(struct vlm_tdp_op *op, struct vlm_mmu_page *sp
 
 	/* A larger table is not taken down in one step: it goes the other way. */
 	if (how == VLM_NX_BY_FAULT && level == VLM_LEVEL_2M)
-		return slot && !(slot->flags & (VLM_MEMSLOT_INVALID | VLM_MEMSLOT_LOG_DIRTY)) ?
-		       VLM_COLLAPSE_EMPTY : VLM_COLLAPSE_UNFIT;
+		return vlm_slot_allows_huge(slot, sp->gfn, level) ? VLM_COLLAPSE_EMPTY :
+								    VLM_COLLAPSE_UNFIT;
 	return vlm_tdp_collapse_table(op, slot, sp->parent, old, sp->gfn, level);
 }
 

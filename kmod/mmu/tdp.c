@@ -327,6 +327,35 @@ u64 *vlm_tdp_find(struct vlm_mmu_page *root, u64 gfn, u64 *spte, int *level)
 	}
 }
 
+u64 *vlm_tdp_make_entry(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 gfn, int level,
+			struct vlm_page_cache *cache)
+{
+	u64 *table = root->table;
+	int l;
+
+	for (l = root->role.level; l > level; l--) {
+		u64 *sptep = table + vlm_level_index(gfn, l);
+		u64 old = vlm_spte_read(sptep);
+		struct vlm_mmu_page *sp;
+
+		if (vlm_spte_is_nonleaf(old, l)) {
+			table = vlm_platform_table_va(vlm_spte_pa(old));
+			continue;
+		}
+		if (vlm_spte_is_present(old))
+			return NULL;
+		sp = vlm_page_cache_pop(op->mmu, cache);
+		if (!sp)
+			return NULL;
+		if (!vlm_tdp_link(op, root, sptep, gfn, old, l, sp)) {
+			vlm_page_cache_push(op->mmu, cache, sp);
+			return NULL;
+		}
+		table = sp->table;
+	}
+	return table + vlm_level_index(gfn, level);
+}
+
 u64 vlm_tdp_lookup(struct vlm_mmu_page *root, u64 gfn, int *level)
 {
 	u64 spte;

@@ -94,6 +94,13 @@ bool vlm_tdp_collapse_entry(struct vlm_tdp_op *op, u64 *sptep, u64 old, u64 val,
 void vlm_tdp_move_table(struct vlm_tdp_op *op, u64 *sptep, u64 *to);
 /* Where the entry at the lowest level that exists for @gfn stands, and what. RCU, or the lock. */
 u64 *vlm_tdp_find(struct vlm_mmu_page *root, u64 gfn, u64 *spte, int *level);
+/*
+ * The entry for @gfn at @level, through tables made on the way from @cache, which is large
+ * enough. NULL: a leaf is in the way, somebody works there, or the entry of a table changed.
+ * The way down is the caller's to count.
+ */
+u64 *vlm_tdp_make_entry(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 gfn, int level,
+			struct vlm_page_cache *cache);
 /* Just what. */
 u64 vlm_tdp_lookup(struct vlm_mmu_page *root, u64 gfn, int *level);
 

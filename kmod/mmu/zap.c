@@ -6,27 +6,33 @@
 #include "trace.h"
 #include "zap.h"
 
-/* Drop the MMU's own reference, which the caller claimed. */
-static void drop_claimed(struct vlm_mmu *mmu, struct vlm_mmu_page *root)
-{
-	vlm_root_put(mmu, root);
-	vlm_stat_add(&mmu->stats, VLM_STAT_RECLAIM_BACKLOG, -1);
-}
-
-/* Several threads may be here: each claims roots of its own. */
-void vlm_mmu_reclaim(struct vlm_mmu *mmu)
+/*
+ * Empty roots, and drop the MMU's own reference of those that this thread claims. Several
+ * threads may be here.
+ */
+static void zap_roots(struct vlm_mmu *mmu, enum vlm_root_filter filter)
 {
 	struct vlm_mmu_page *root;
 	struct vlm_tdp_op op;
 
 	vlm_tdp_begin(&op, mmu, VLM_LOCK_SHARED, VLM_MAY_YIELD);
-	vlm_for_each_root(mmu, root, VLM_ROOTS_SCHEDULED) {
-		if (!vlm_root_claim(mmu, root))
+	vlm_for_each_root(mmu, root, filter) {
+		bool claimed = vlm_root_claim(mmu, root);
+
+		/* Who asks for all relies on them to be empty, whoever else is at work. */
+		if (claimed || filter == VLM_ROOTS_ALL)
+			vlm_tdp_zap_root(&op, root);
+		if (!claimed)
 			continue;
-		vlm_tdp_zap_root(&op, root);
-		drop_claimed(mmu, root);
+		vlm_root_put(mmu, root);
+		vlm_stat_add(&mmu->stats, VLM_STAT_RECLAIM_BACKLOG, -1);
 	}
 	vlm_tdp_end(&op);
+}
+
+void vlm_mmu_reclaim(struct vlm_mmu *mmu)
+{
+	zap_roots(mmu, VLM_ROOTS_SCHEDULED);
 }
 
 /*
@@ -91,16 +97,6 @@ void vlm_mmu_set_nx(struct vlm_mmu *mmu, enum vlm_nx_mitigation what)
 
 void vlm_mmu_zap_all(struct vlm_mmu *mmu)
 {
-	struct vlm_mmu_page *root;
-	struct vlm_tdp_op op;
-
 	cut_off(mmu, mmu->nx);
-	/* Also those that the reclaimer works on: on return all are empty. */
-	vlm_tdp_begin(&op, mmu, VLM_LOCK_SHARED, VLM_MAY_YIELD);
-	vlm_for_each_root(mmu, root, VLM_ROOTS_ALL) {
-		vlm_tdp_zap_root(&op, root);
-		if (vlm_root_claim(mmu, root))
-			drop_claimed(mmu, root);
-	}
-	vlm_tdp_end(&op);
+	zap_roots(mmu, VLM_ROOTS_ALL);
 }

@@ -5,7 +5,6 @@
  * empties like any other that was cut off.
  */
 #include "mmu.h"
-#include "spte_store.h"
 #include "tdp.h"
 #include "zap.h"
 
@@ -30,34 +29,6 @@ static u32 tables_needed(const struct vlm_mmu_page *root, u64 start, u64 end)
 	return n;
 }
 
-/* The entry of @root for @gfn at @level, through tables made on the way; NULL without one. */
-static u64 *make_entry(struct vlm_tdp_op *op, struct vlm_mmu_page *root, u64 gfn, int level,
-		       struct vlm_page_cache *cache)
-{
-	u64 *table = root->table;
-	int l;
-
-	for (l = root->role.level; l > level; l--) {
-		u64 *sptep = table + vlm_level_index(gfn, l);
-		u64 old = vlm_spte_read(sptep);
-		struct vlm_mmu_page *sp;
-
-		if (vlm_spte_is_nonleaf(old, l)) {
-			table = vlm_platform_table_va(vlm_spte_pa(old));
-			continue;
-		}
-		sp = vlm_page_cache_pop(op->mmu, cache);
-		if (!sp)
-			return NULL;
-		if (!vlm_tdp_link(op, root, sptep, gfn, old, l, sp)) {
-			vlm_page_cache_push(op->mmu, cache, sp);
-			return NULL;
-		}
-		table = sp->table;
-	}
-	return table + vlm_level_index(gfn, level);
-}
-
 static bool move_table(struct vlm_tdp_op *op, struct vlm_mmu_page *root,
 		       struct vlm_mmu_page **defunct, const struct vlm_tdp_iter *iter,
 		       struct vlm_page_cache *cache)
@@ -66,7 +37,7 @@ static bool move_table(struct vlm_tdp_op *op, struct vlm_mmu_page *root,
 
 	if (!*defunct)
 		*defunct = vlm_root_add_defunct(op->mmu, root->role, cache);
-	to = *defunct ? make_entry(op, *defunct, iter->gfn, iter->level, cache) : NULL;
+	to = *defunct ? vlm_tdp_make_entry(op, *defunct, iter->gfn, iter->level, cache) : NULL;
 	if (!to)
 		return false;
 	vlm_tdp_move_table(op, iter->sptep, to);

@@ -527,9 +527,9 @@ MUTANTS = {
         races=[("FaultRace.NotifierBeginAndEnd", "VIOLATION G6"), ("DirtyRace.HarvestAndWrite", "VIOLATION G6")]),
     "zap_at_zero": Mutant(
         "a root is torn down, with yields, after its last reference is gone",
-        [("zap.c", "		vlm_tdp_zap_root(&op, root);\n		drop_claimed(mmu, root);\n	}\n	vlm_tdp_end(&op);\n}\n\n/*\n * Everything",
-          "		WRITE_ONCE(root->refs.refs, 0);\n		vlm_tdp_zap_root(&op, root);\n"
-          "		WRITE_ONCE(root->refs.refs, 2);\n		drop_claimed(mmu, root);\n	}\n	vlm_tdp_end(&op);\n}\n\n/*\n * Everything")],
+        [("zap.c", "		if (claimed || filter == VLM_ROOTS_ALL)\n			vlm_tdp_zap_root(&op, root);\n",
+          "		if (claimed)\n			WRITE_ONCE(root->refs.refs, 0);\n		if (claimed || filter == VLM_ROOTS_ALL)\n"
+          "			vlm_tdp_zap_root(&op, root);\n		if (claimed)\n			WRITE_ONCE(root->refs.refs, 2);\n")],
         races=[("RootRace.ReclaimerAndNotifier", "VIOLATION G1")]),
     "dec_unless_one": Mutant(
         "a reference is dropped by decrementing unless it is the only one, which ends the root",
@@ -573,8 +573,7 @@ MUTANTS = {
         races=[("RootRace.TwoCutOffs", "Expected equality")]),
     "destruction_claims_nothing": Mutant(
         "who destroys the machine drops the MMU's reference of roots that another zapper claimed",
-        [("zap.c", "		if (vlm_root_claim(mmu, root))\n			drop_claimed(mmu, root);\n",
-          "		vlm_root_claim(mmu, root);\n		drop_claimed(mmu, root);\n")],
+        [("zap.c", "		if (!claimed)\n			continue;\n", "		if (!claimed && filter != VLM_ROOTS_ALL)\n			continue;\n")],
         races=[("RootRace.CutOffAndRelease", "VIOLATION REF")]),
     "find_invalid_root": Mutant(
         "a vCPU may be given a root that was cut off",
