@@ -162,7 +162,7 @@ void vlm_notifier_end(struct vlm_mmu *mmu, unsigned long start, unsigned long en
 }
 
 static bool age_part(struct vlm_mmu *mmu, unsigned int as_id, const struct hva_part *part,
-		     enum vlm_age what)
+		     enum vlm_age what, u32 *budget)
 {
 	struct vlm_mmu_page *root;
 	bool young = false;
@@ -173,7 +173,7 @@ static bool age_part(struct vlm_mmu *mmu, unsigned int as_id, const struct hva_p
 	 */
 	list_for_each_entry_rcu(root, &mmu->roots, link) {
 		if (root->role.as_id == as_id && !READ_ONCE(root->invalid))
-			young |= vlm_tdp_age(root, part->start, part->end, what);
+			young |= vlm_tdp_age(root, part->start, part->end, what, budget);
 	}
 	return young;
 }
@@ -181,6 +181,7 @@ static bool age_part(struct vlm_mmu *mmu, unsigned int as_id, const struct hva_p
 static bool age_range(struct vlm_mmu *mmu, unsigned long start, unsigned long end,
 		      enum vlm_age what)
 {
+	u32 budget = VLM_AGE_BUDGET;
 	unsigned int as_id;
 	bool young = false;
 
@@ -192,7 +193,11 @@ static bool age_range(struct vlm_mmu *mmu, unsigned long start, unsigned long en
 		for_each_hva_slot(slots, slot, start, end) {
 			struct hva_part part = part_of(slot, start, end);
 
-			young |= age_part(mmu, as_id, &part, what);
+			/* No slot is for nothing, or a thousand empty ones would be. */
+			if (!budget)
+				break;
+			budget--;
+			young |= age_part(mmu, as_id, &part, what, &budget);
 		}
 	}
 	rcu_read_unlock();

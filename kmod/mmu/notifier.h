@@ -32,7 +32,17 @@ void vlm_notifier_begin(struct vlm_mmu *mmu, unsigned long start, unsigned long 
 /* The host has changed the range. Slots read section. Does not sleep. */
 void vlm_notifier_end(struct vlm_mmu *mmu, unsigned long start, unsigned long end);
 
-/* Was anything in [start, end) accessed since the last time? Slots read section. No sleep. */
+/*
+ * Entries, and parts of slots, that one aging call visits at most: more than the host's 2-MiB page
+ * takes when it stands in both address spaces twice and is mapped by 4 KiB.
+ */
+#define VLM_AGE_BUDGET		2304
+
+/*
+ * Was anything in [start, end) accessed since the last time? Slots read section. No sleep, for
+ * the caller holds a lock of the host's page tables; so of a range with more entries than
+ * VLM_AGE_BUDGET only the first ones are looked at, and the others stay as young as they are.
+ */
 bool vlm_notifier_clear_young(struct vlm_mmu *mmu, unsigned long start, unsigned long end);
 bool vlm_notifier_test_young(struct vlm_mmu *mmu, unsigned long start, unsigned long end);
 

@@ -139,9 +139,10 @@ enum vlm_age {
 
 /*
  * True if a leaf in [start, end) was accessed. RCU alone, without the mmu lock and without a
- * reference to @root. Where the hardware has no accessed flags the caller owes a flush after
- * VLM_AGE_CLEAR found something.
+ * reference to @root. Visits *@budget entries at most, from @start on, and takes what it
+ * visited from it; the rest stays as it is. Where the hardware has no accessed flags the caller
+ * owes a flush after VLM_AGE_CLEAR found something.
  */
-bool vlm_tdp_age(struct vlm_mmu_page *root, u64 start, u64 end, enum vlm_age what);
+bool vlm_tdp_age(struct vlm_mmu_page *root, u64 start, u64 end, enum vlm_age what, u32 *budget);
 
 #endif

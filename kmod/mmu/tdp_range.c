@@ -98,12 +98,15 @@ static void age_entry(u64 *sptep, u64 old, int level)
 	}
 }
 
-bool vlm_tdp_age(struct vlm_mmu_page *root, u64 start, u64 end, enum vlm_age what)
+bool vlm_tdp_age(struct vlm_mmu_page *root, u64 start, u64 end, enum vlm_age what, u32 *budget)
 {
 	struct vlm_tdp_iter iter;
 	bool young = false;
 
 	vlm_tdp_for_each(iter, root, start, end, VLM_LEVEL_4K) {
+		if (!*budget)
+			break;
+		--*budget;
 		if (!vlm_spte_is_leaf(iter.old, iter.level) ||
 		    !vlm_spte_is_accessed(&vlm_spte_ept, iter.old))
 			continue;

@@ -86,6 +86,14 @@ MUTANTS = {
           "		u64 val = vlm_spte_make_old(&vlm_spte_ept, old);\n\n		WRITE_ONCE(*sptep, val);\n"
           "		vlm_spte_observe(sptep, old, val, VLM_STORE_LOCKLESS);\n		return;\n")],
         races=[("FaultRace.AgingAndNotifier", "VIOLATION STATS"), ("FaultRace.AgingAndAccess", "VIOLATION")]),
+    "age_without_end": Mutant(
+        "aging of a large page of the host goes through all its small entries, under the host's lock",
+        [("tdp_range.c", "		if (!*budget)\n			break;\n		--*budget;\n", "")],
+        "NotifierAgingTest.AgingOfAGigabyteIsBounded", "Expected"),
+    "age_budget_per_slot": Mutant(
+        "aging of a page that stands in many slots goes through all of them, under the host's lock",
+        [("notifier.c", "			if (!budget)\n				break;\n			budget--;\n", "			budget = VLM_AGE_BUDGET;\n")],
+        "NotifierAgingTest.AgingOfAPageInManySlotsIsBounded", "Expected"),
     "age_past_rcu": Mutant(
         "aging keeps an entry past the RCU section in which it was found",
         [("tdp_range.c", "		young = true;\n", "		young = true;\n		rcu_read_unlock();\n		rcu_read_lock();\n")],

@@ -74,6 +74,60 @@ TEST_F(NotifierTest, SlotsThatMapNothingDoNotAddUpToOneLongHold) {
   EXPECT_LE(m.Stat(VLM_STAT_MAX_HOLD), u64{VLM_HOLD_BUDGET});
 }
 
+class NotifierAgingTest : public MmuTest {
+ protected:
+  bool ClearYoung(u64 page, u64 npages) {
+    SlotsReader reader(&m);
+    return vlm_notifier_clear_young(m.mmu(), Hva(page), Hva(page + npages));
+  }
+  bool TestYoung(u64 page) {
+    SlotsReader reader(&m);
+    return vlm_notifier_test_young(m.mmu(), Hva(page), Hva(page) + 1);
+  }
+};
+
+// A huge page of the host behind small entries, in both address spaces: all of it is aged.
+TEST_F(NotifierAgingTest, TwoMegabytesInBothAddressSpaces) {
+  m.host().Map(kHva, 2 * kMib2);
+  for (u32 as_id : {0u, 1u}) {
+    ASSERT_EQ(m.SetSlot(as_id << 16, 7, 2 * kMib2, kHva), 0);
+    v.SetAddressSpace(static_cast<uint8_t>(as_id));
+    for (u64 i = 0; i < kMib2; i++) ASSERT_EQ(v.Read(Gpa(7 + i)), Outcome::kDone);
+  }
+  EXPECT_TRUE(ClearYoung(0, kMib2));
+  EXPECT_FALSE(ClearYoung(0, kMib2)) << "something was left";
+}
+
+// The host ages 1 GiB at once, under a lock of its own: the start is looked at, not everything.
+TEST_F(NotifierAgingTest, AgingOfAGigabyteIsBounded) {
+  Memory(0, kGib, kHva, 1);
+  for (u64 gfn = 0; gfn < 8 * kMib2; gfn++) ASSERT_EQ(v.Read(Gpa(gfn)), Outcome::kDone);
+  ASSERT_EQ(v.Read(Gpa(100 * kMib2)), Outcome::kDone);
+  EXPECT_TRUE(ClearYoung(0, kGib));
+  EXPECT_FALSE(TestYoung(0));
+  EXPECT_FALSE(TestYoung(3 * kMib2));
+  EXPECT_TRUE(TestYoung(7 * kMib2)) << "behind what one call may look at";
+  EXPECT_TRUE(TestYoung(100 * kMib2));
+  // What is young stays young until somebody asks for it.
+  EXPECT_TRUE(ClearYoung(100 * kMib2, 1));
+  EXPECT_FALSE(TestYoung(100 * kMib2));
+}
+
+// One page in more slots than a call may look at: they share what there is for one call.
+TEST_F(NotifierAgingTest, AgingOfAPageInManySlotsIsBounded) {
+  constexpr u32 kSlots = VLM_AGE_BUDGET / 4;
+  m.host().Map(kHva, 1);
+  for (u32 i = 0; i < kSlots; i++) {
+    ASSERT_EQ(m.SetSlot(i, 2 * i, 1, kHva), 0);
+    ASSERT_EQ(v.Read(Gpa(2 * i)), Outcome::kDone);
+  }
+  EXPECT_TRUE(ClearYoung(0, 1));
+  u64 young = 0;
+  for (u32 i = 0; i < kSlots; i++) young += *EptWalk(v.eptp(), Gpa(2 * i)).entry >> 8 & 1;
+  EXPECT_GT(young, 0u);
+  EXPECT_LT(young, kSlots / 2);
+}
+
 TEST_F(NotifierTest, OnePageBehindTwoSlots) {
   Memory(0, 16, kHva);
   ASSERT_EQ(m.SetSlot(1, 100, 16, kHva), 0);
