@@ -393,7 +393,8 @@ MUTANTS = {
     "nx_stays_counted": Mutant(
         "a table that is taken off the list is still counted",
         [("nx.c", "		vlm_stat_add(&mmu->stats, VLM_STAT_NX_LPAGE_SPLITS, -1);\n", "")],
-        "NxTest.DeletedSlotLeavesTheListEmpty", "VIOLATION NX2"),
+        "NxTest.DeletedSlotLeavesTheListEmpty", "VIOLATION NX2",
+        races=[("NxRace.RecoveryAndExecution", "VIOLATION NX2"), ("NxRace.RecoveryAndTheEndOfLogging", "Expected equality")]),
     "collapse_in_an_invalidation": Mutant(
         "a collapse does not ask whether the host changes the range right now",
         [("collapse.c", "	if (vlm_notifier_is_changing(mmu,", "	if (0 && vlm_notifier_is_changing(mmu,")],
@@ -405,12 +406,13 @@ MUTANTS = {
     "collapse_grants_write": Mutant(
         "the huge leaf is writable whatever the table allowed",
         [("collapse.c", "	if (vlm_spte_is_writable(&vlm_spte_ept, s->rights))\n		flags", "	if (s->rights)\n		flags")],
-        "DirtyTest.StopGivesNoPermissionOfItsOwn", "VIOLATION G3"),
+        "DirtyTest.StopGivesNoPermissionOfItsOwn", "VIOLATION G3",
+        races=[("NxRace.EndOfLoggingAndAWrite", "VIOLATION G3")]),
     "collapse_without_flush": Mutant(
         "a table is replaced by a huge leaf, and never flushed",
         [("tdp.c", "	op->flush.needed = true;\n	entry_changed(op, old, val, level);\n", "	entry_changed(op, old, val, level);\n")],
         "NxTest.RecoversInPlace", "VIOLATION G",
-        races=[("FastRace.WriteAndCollapse", "VIOLATION G")]),
+        races=[("NxRace.RecoveryAndInvalidation", "VIOLATION G2"), ("FastRace.WriteAndCollapse", "VIOLATION G")]),
     "shadow_soft_bits_reserved": Mutant(
         "software's bits of a shadow entry stand where PAE paging ignores nothing",
         [("spte.c", "		.host_w = PT_SOFT_9,\n		.mmu_w = PT_SOFT_10,\n",
@@ -424,6 +426,59 @@ MUTANTS = {
         "a lower limit on shadow pages is not met until the next fault",
         [("mmu.c", "	if (excess)\n		vlm_shadow_shrink(sh, excess);\n", "	(void)excess;\n")],
         "ShadowListTest.LowerLimitTakesTheOldest", "Expected equality"),
+    "huge_beyond_the_slot": Mutant(
+        "a huge leaf reaches beyond the end of its slot",
+        [("memslot.c", "base + pages <= slot->base_gfn + slot->npages &&", "true &&")],
+        "HugeTest.EndsOfASlotStaySmall", "VIOLATION TABLES"),
+    "huge_before_the_slot": Mutant(
+        "a huge leaf begins before its slot",
+        [("memslot.c", "if (base >= slot->base_gfn &&", "if (true &&")],
+        "HugeTest.EndsOfASlotStaySmall", "VIOLATION TABLES"),
+    "huge_incongruent": Mutant(
+        "leaves are collapsed though the frames of host and guest are not congruent",
+        [("memslot.c", "!((slot->base_gfn ^ (slot->hva >> PAGE_SHIFT)) & (pages - 1))", "true"),
+         ("collapse.c", "	if (s->pfn & (vlm_level_pages(level + 1) - 1))\n		s->alike = false;\n", "")],
+        "HugeTest.IncongruentSlotStaysSmall", "VIOLATION"),
+    "huge_in_a_logged_slot": Mutant(
+        "a fault maps a huge leaf in a slot with dirty logging",
+        [("fault.c", "f->host.device || (f->slot->flags & VLM_MEMSLOT_LOG_DIRTY)", "f->host.device")],
+        "HugeTest.LoggedSlotIsMappedSmall", "VIOLATION DIRTY"),
+    "huge_read_only_slot_written": Mutant(
+        "a leaf of a read-only slot is writable",
+        [("fault.c", "	if (!f->host.writable || (f->slot->flags & VLM_MEMSLOT_READONLY))\n", "	if (!f->host.writable)\n")],
+        "HugeTest.ReadOnlySlotIsMappedHugeWithoutWrites", "VIOLATION TABLES"),
+    "huge_table_of_tables_taken_down": Mutant(
+        "a fault takes down a table with tables below in one step",
+        [("fault.c", "		if (vlm_spte_is_nonleaf(vlm_spte_read(table + i), level))\n			return false;\n", "")],
+        "FaultTest.GigabyteLeafDoesNotTakeDownDeepTables", "Expected"),
+    "collapse_beyond_the_host": Mutant(
+        "a huge leaf takes the place of a table where the host has small pages",
+        [("collapse.c", "	if (vlm_platform_host_level(mmu, hva) < level)\n		return VLM_COLLAPSE_UNFIT;\n", "")],
+        "NxTest.HostThatSplitItsPageKeepsTheTable", "VIOLATION TABLES"),
+    "collapse_beyond_the_cpu": Mutant(
+        "a collapse makes leaves of a size that the CPU does not know",
+        [("collapse.c", "level <= vlm_spte_ept.max_level; level++", "level <= VLM_LEVEL_1G; level++"),
+         ("collapse.c", "vlm_memslot_fit_level(slot, gfn, vlm_spte_ept.max_level)", "vlm_memslot_fit_level(slot, gfn, VLM_LEVEL_1G)")],
+        "NoGigabytesTest.CollapseStopsAtTwoMegabytes", "Expected equality"),
+    "collapse_stops_at_2m": Mutant(
+        "a collapse makes 2-MiB leaves and never 1-GiB ones",
+        [("collapse.c", "level <= vlm_spte_ept.max_level; level++", "level < vlm_spte_ept.max_level; level++")],
+        "HugeTest.OnePageOfAGigabyteIsPromotedTwice", "Expected equality"),
+    "collapse_takes_frames_for_granted": Mutant(
+        "a table is collapsed without a look at whether its leaves are one run of frames",
+        [("collapse.c", "	if (!s.alike)\n		return VLM_COLLAPSE_UNFIT;\n", ""),
+         ("collapse.c", "	if (vlm_platform_host_level(mmu, hva) < level)\n		return VLM_COLLAPSE_UNFIT;\n", "")],
+        "HugeTest.RegionsCollapseEachAsTheHostHasThem", "VIOLATION"),
+    "split_without_memory_protects_nothing": Mutant(
+        "a slot whose huge pages cannot be split stays writable when logging starts",
+        [("dirty.c", "		vlm_tdp_split_range(&p.op, root, start, end, &p.cache);\n		vlm_tdp_protect_range(",
+          "		if (vlm_tdp_split_range(&p.op, root, start, end, &p.cache))\n			break;\n		vlm_tdp_protect_range(")],
+        "HugeTest.SplitRunsOutOfMemoryAnywhere", "VIOLATION DIRTY"),
+    "split_leaves_the_rest": Mutant(
+        "a split goes on behind a break where the next huge page begins, and leaves out what was to come",
+        [("tdp_range.c", "			vlm_tdp_resume(op);\n			if (err)\n				return err;\n			iter.yielded = true;\n			continue;",
+          "			vlm_tdp_resume(op);\n			if (err)\n				return err;\n			continue;")],
+        "HugeTest.SplitAndCollapseThroughEverySizeWithoutAHole", "Expected equality"),
     "shadow_zap_counts_children_only": Mutant(
         "only pages that take others with them count against the budget: a flat list is zapped in one hold",
         [("shadow_zap.c", "	op->visited += VLM_TABLE_ENTRIES + vlm_ptr_chain_count(&sp->parents);\n",
