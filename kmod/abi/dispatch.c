@@ -44,20 +44,13 @@ static long locked_handler(const struct vlm_ioctl *entry, struct vlm_call *call)
 	return entry->handler(call);
 }
 
-long vlm_dispatch(const struct vlm_ioctl *table, struct vlm_call *call)
+/* Apart from the others, as kernels clear what a function has on the stack. */
+static noinline long with_struct(const struct vlm_ioctl *entry, struct vlm_call *call)
 {
-	const struct vlm_ioctl *entry = find(table, call->cmd);
 	size_t size = _IOC_SIZE(call->cmd);
 	u64 small[SMALL_BYTES / sizeof(u64)];
 	void *large = NULL;
 	long ret;
-
-	if (!entry)
-		return -ENOTTY;
-	if ((entry->flags & VLM_NO_ARG) && call->arg)
-		return -EINVAL;
-	if (!(entry->flags & (VLM_IN | VLM_OUT)))
-		return locked_handler(entry, call);
 
 	if (size > sizeof(small)) {
 		large = kmalloc(size, GFP_KERNEL_ACCOUNT);
@@ -79,4 +72,17 @@ long vlm_dispatch(const struct vlm_ioctl *table, struct vlm_call *call)
 out:
 	kfree(large);
 	return ret;
+}
+
+long vlm_dispatch(const struct vlm_ioctl *table, struct vlm_call *call)
+{
+	const struct vlm_ioctl *entry = find(table, call->cmd);
+
+	if (!entry)
+		return -ENOTTY;
+	if ((entry->flags & VLM_NO_ARG) && call->arg)
+		return -EINVAL;
+	if (entry->flags & (VLM_IN | VLM_OUT))
+		return with_struct(entry, call);
+	return locked_handler(entry, call);
 }

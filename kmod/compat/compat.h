@@ -24,6 +24,7 @@
 #include <linux/instruction_pointer.h>
 #include <linux/instrumentation.h>
 #include <linux/irqflags.h>
+#include <linux/jiffies.h>
 #include <linux/memcontrol.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
@@ -194,15 +195,20 @@ static __always_inline void vlm_compat_guest_timing_exit(void)
  * Tell lockdep, context tracking and RCU that the guest runs now, and that it
  * stopped. Between the two nothing may be instrumented. Called by vmx/ alone.
  * context_tracking_guest_exit() returns a value since 6.8 only.
+ *
+ * Where the tick does not stop, it ends the guest's turn, and one report per tick is
+ * all that RCU needs of a CPU that never leaves KVM_RUN: @noted is the last one's time.
  */
-static __always_inline void vlm_compat_guest_state_enter(void)
+static __always_inline void vlm_compat_guest_state_enter(unsigned long *noted)
 {
 	instrumentation_begin();
 	trace_hardirqs_on_prepare();
 	lockdep_hardirqs_on_prepare();
 	instrumentation_end();
-	if (!context_tracking_guest_enter())
+	if (!context_tracking_guest_enter() && *noted != jiffies) {
+		*noted = jiffies;
 		vlm_compat_rcu_note_guest();
+	}
 	lockdep_hardirqs_on(_RET_IP_);
 }
 
@@ -238,6 +244,9 @@ static inline bool vlm_compat_needs_user_return(void)
 /* True if vlm_compat_guest_work() has something to do. IRQs off: the last check before entry. */
 static inline bool vlm_compat_guest_work_pending(void)
 {
+	if (likely(!(read_thread_flags() & (_TIF_NEED_RESCHED | _TIF_SIGPENDING |
+					    _TIF_NOTIFY_SIGNAL | _TIF_NOTIFY_RESUME))))
+		return false;
 	return need_resched() || signal_pending(current) || vlm_compat_needs_user_return();
 }
 

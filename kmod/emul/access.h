@@ -77,6 +77,19 @@ static inline u64 vlm_emul_get_le(const void *buf, u32 size)
 	return val;
 }
 
+/* Take size bytes of the instruction; 0, with ->failed set, when there are none. */
+static __always_inline u64 vlm_emul_take(struct vlm_emul_cursor *c, u32 size)
+{
+	struct vlm_emul *e = c->e;
+	u64 val;
+
+	if (c->failed != VLM_EMUL_DONE || e->len + size > e->insn_len)
+		return vlm_emul_take_more(c, size);
+	val = vlm_emul_get_le(e->insn + e->len, size);
+	e->len += size;
+	return val;
+}
+
 static inline void vlm_emul_put_le(void *buf, u64 val, u32 size)
 {
 	memcpy(buf, &val, size);

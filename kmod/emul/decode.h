@@ -76,8 +76,8 @@ struct vlm_emul_cursor {
 	bool rip_relative;		/* the end of the instruction is yet to be added */
 };
 
-/* fetch.c: take size bytes; 0, with ->failed set, when there are none. */
-u64 vlm_emul_take(struct vlm_emul_cursor *c, u32 size);
+/* fetch.c: as vlm_emul_take() of access.h, which calls it when bytes must be fetched. */
+u64 vlm_emul_take_more(struct vlm_emul_cursor *c, u32 size);
 /* address.c: seg and off of the memory operand that ModRM names. */
 void vlm_emul_decode_address(struct vlm_emul_cursor *c, struct vlm_emul_operand *op);
 

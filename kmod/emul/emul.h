@@ -198,4 +198,13 @@ enum vlm_emul_result vlm_emul_execute(struct vlm_emul *e);
 /* Decode, then execute. */
 enum vlm_emul_result vlm_emul_run(struct vlm_emul *e);
 
+/*
+ * After VLM_EMUL_USER, in place of vlm_emul_run(), if nothing that the owner fills in has
+ * changed: what was decoded need not be decoded again.
+ */
+enum vlm_emul_result vlm_emul_resume(struct vlm_emul *e);
+
+/* True while an instruction executes whose only accesses to memory are to one operand. */
+bool vlm_emul_one_place(const struct vlm_emul *e);
+
 #endif

@@ -36,7 +36,7 @@ static enum vlm_emul_result fetch_more(struct vlm_emul *e, u32 need)
 	return VLM_EMUL_DONE;
 }
 
-u64 vlm_emul_take(struct vlm_emul_cursor *c, u32 size)
+u64 vlm_emul_take_more(struct vlm_emul_cursor *c, u32 size)
 {
 	struct vlm_emul *e = c->e;
 	u64 val;

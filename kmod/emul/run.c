@@ -127,10 +127,20 @@ static enum vlm_emul_result execute(struct vlm_emul *e)
 	return vlm_emul_store(e, &e->dst);
 }
 
+/* Make of what execute() says what the owner sees. */
+static enum vlm_emul_result finish(struct vlm_emul *e, enum vlm_emul_result r)
+{
+	if (r == VLM_EMUL_DONE)
+		commit(e);
+	if (r == VLM_EMUL_USER)
+		return r;
+	vlm_emul_log_clear(e);
+	e->op = NULL;
+	return r;
+}
+
 enum vlm_emul_result vlm_emul_execute(struct vlm_emul *e)
 {
-	enum vlm_emul_result r;
-
 	if (!e->op || !e->op->exec)
 		return VLM_EMUL_UNHANDLED;
 	memset(&e->out, 0, sizeof(e->out));
@@ -138,13 +148,21 @@ enum vlm_emul_result vlm_emul_execute(struct vlm_emul *e)
 	e->new_rflags = e->rflags & ~FL_RF;
 	e->stop = false;
 	vlm_emul_log_start(e);
-	r = execute(e);
-	if (r == VLM_EMUL_DONE)
-		commit(e);
-	if (r != VLM_EMUL_USER)
-		vlm_emul_log_clear(e);
-	e->op = NULL;
-	return r;
+	return finish(e, execute(e));
+}
+
+enum vlm_emul_result vlm_emul_resume(struct vlm_emul *e)
+{
+	/* Handlers that load by themselves may have changed operands and work[] meanwhile. */
+	if (!e->op || (e->flags & I_RAW))
+		return vlm_emul_run(e);
+	vlm_emul_log_start(e);
+	return finish(e, execute(e));
+}
+
+bool vlm_emul_one_place(const struct vlm_emul *e)
+{
+	return e->op && !(e->flags & I_RAW);
 }
 
 enum vlm_emul_result vlm_emul_run(struct vlm_emul *e)

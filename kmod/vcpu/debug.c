@@ -54,6 +54,7 @@ int vlm_vcpu_set_guest_debug(struct vlm_vcpu *vcpu, struct kvm_guest_debug *dbg)
 
 	if (dbg->control & ~VALID_CONTROL)
 		return -EINVAL;
+	vlm_user_io_disturb(vcpu);
 	if (dbg->control & (KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP)) {
 		if (vcpu->events.ex.pending || vcpu->events.ex.injected)
 			return -EBUSY;

@@ -19,12 +19,36 @@ static u32 walk_access(struct vlm_emul *e, u32 acc)
 	return e->cpl == 3 ? access | VLM_ACCESS_USER : access;
 }
 
+/*
+ * The CPU has translated the operand already, found the access allowed and told where it
+ * leads. An instruction with several operands in memory may mean another one, and so may one
+ * that crosses into the next page.
+ */
+static bool is_known(struct vlm_emul *e, u64 lin, u32 len)
+{
+	const struct vlm_user_io *io = &vlm_emul_owner(e)->io;
+
+	return io->known != VLM_KNOWN_NOTHING && offset_in_page(lin) == offset_in_page(io->known_gpa) &&
+	       offset_in_page(lin) + len <= PAGE_SIZE && vlm_emul_one_place(e);
+}
+
 /* Split at the page boundary and translate both halves. OK or FAULT. */
 static enum vlm_emul_io translate(struct vlm_emul *e, u64 lin, u32 len, u32 access)
 {
 	struct vlm_vcpu *vcpu = vlm_emul_owner(e);
 	struct vlm_user_io *io = &vcpu->io;
-	u32 first = min_t(u32, len, PAGE_SIZE - offset_in_page(lin));
+	u32 first;
+
+	if (is_known(e, lin, len)) {
+		io->len = len;
+		io->part[0].gpa = io->known_gpa;
+		io->part[0].len = len;
+		io->part[1].len = 0;
+		io->device = io->known == VLM_KNOWN_DEVICE;
+		return VLM_EMUL_IO_OK;
+	}
+	io->device = false;
+	first = min_t(u32, len, PAGE_SIZE - offset_in_page(lin));
 
 	io->len = len;
 	io->part[0].len = first;
@@ -38,11 +62,16 @@ static enum vlm_emul_io translate(struct vlm_emul *e, u64 lin, u32 len, u32 acce
 
 static bool is_memory(struct vlm_vcpu *vcpu)
 {
-	const struct vlm_user_io *io = &vcpu->io;
+	struct vlm_user_io *io = &vcpu->io;
 	struct vlm_vm *vm = vcpu->head.vm;
 
-	return vlm_vm_gpa_is_memory(vm, io->part[0].gpa) &&
-	       (!io->part[1].len || vlm_vm_gpa_is_memory(vm, io->part[1].gpa));
+	if (io->device)
+		return false;
+	if (!vlm_vm_gpa_is_memory(vm, io->part[0].gpa)) {
+		io->device = !io->part[1].len;
+		return false;
+	}
+	return !io->part[1].len || vlm_vm_gpa_is_memory(vm, io->part[1].gpa);
 }
 
 static int copy_from_parts(struct vlm_vcpu *vcpu, void *buf)

@@ -106,16 +106,9 @@ static int report_failure(struct vlm_vcpu *vcpu)
 	return VLM_TO_USER;
 }
 
-int vlm_emulate_again(struct vlm_vcpu *vcpu)
+static int act_on(struct vlm_vcpu *vcpu, enum vlm_emul_result result, u64 rip, u64 rflags)
 {
-	struct vlm_emul *e = &vcpu->emul;
-	u64 rip, rflags;
-
-	fill(vcpu);
-	rip = e->rip;
-	rflags = e->rflags;
-	vcpu->emul_errno = 0;
-	switch (vlm_emul_run(e)) {
+	switch (result) {
 	case VLM_EMUL_DONE:
 		return done(vcpu, rip, rflags);
 	case VLM_EMUL_FAULT:
@@ -135,10 +128,45 @@ int vlm_emulate_again(struct vlm_vcpu *vcpu)
 	return report_failure(vcpu);
 }
 
-int vlm_emulate(struct vlm_vcpu *vcpu)
+int vlm_emulate_again(struct vlm_vcpu *vcpu)
 {
+	struct vlm_emul *e = &vcpu->emul;
+	enum vlm_emul_result result;
+	u64 rip, rflags;
+
+	if (vcpu->io.disturbed)
+		fill(vcpu);
+	rip = e->rip;
+	rflags = e->rflags;
+	vcpu->emul_errno = 0;
+	result = vcpu->io.disturbed ? vlm_emul_run(e) : vlm_emul_resume(e);
+	return act_on(vcpu, result, rip, rflags);
+}
+
+static int emulate(struct vlm_vcpu *vcpu)
+{
+	struct vlm_emul *e = &vcpu->emul;
+	u64 rip, rflags;
+
 	vlm_vcpu_count(vcpu, VLM_VCPU_INSN_EMULATION);
 	vcpu->io.kind = VLM_IO_NONE;
-	vlm_emul_begin(&vcpu->emul);
-	return vlm_emulate_again(vcpu);
+	vlm_emul_begin(e);
+	fill(vcpu);
+	rip = e->rip;
+	rflags = e->rflags;
+	vcpu->emul_errno = 0;
+	return act_on(vcpu, vlm_emul_run(e), rip, rflags);
+}
+
+int vlm_emulate(struct vlm_vcpu *vcpu)
+{
+	vcpu->io.known = VLM_KNOWN_NOTHING;
+	return emulate(vcpu);
+}
+
+int vlm_emulate_access(struct vlm_vcpu *vcpu, enum vlm_io_known known)
+{
+	vcpu->io.known = known;
+	vcpu->io.known_gpa = vcpu->exit.gpa;
+	return emulate(vcpu);
 }

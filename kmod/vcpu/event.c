@@ -221,6 +221,24 @@ static void set_pending_step(struct vlm_vcpu *vcpu)
 		vlm_vmx_set_pending_debug(&vcpu->vmx, pending ^ VLM_DR6_BS);
 }
 
+/* Before most entries: no event, no shadow, no window. */
+static bool nothing_to_do(struct vlm_vcpu *vcpu)
+{
+	const struct vlm_events *ev = &vcpu->events;
+
+	if (ev->ex.pending | ev->ex.injected | ev->nmi_pending | ev->nmi_injected |
+	    ev->irq_injected | ev->triple_fault)
+		return false;
+	if (ev->user_irq >= 0 || test_bit(VLM_EVENT_NMI, &vcpu->head.events))
+		return false;
+	if (vlm_vmx_has_window(&vcpu->vmx) ||
+	    (vlm_vmx_interruptibility(&vcpu->vmx) & (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)))
+		return false;
+	if (vlm_has_lapic(vcpu) && vlm_irq_pending(&vcpu->head) >= 0)
+		return false;
+	return !vlm_user_irq_wanted(vcpu);
+}
+
 static bool irqs_blocked(const struct vlm_vcpu *vcpu)
 {
 	return vcpu->debug.control & KVM_GUESTDBG_BLOCKIRQ;
@@ -246,8 +264,13 @@ static int hand_one(struct vlm_vcpu *vcpu)
 
 int vlm_events_inject(struct vlm_vcpu *vcpu)
 {
-	int step = hand_one(vcpu);
+	int step;
 
+	if (nothing_to_do(vcpu)) {
+		vcpu->events.handed = VLM_HANDED_NONE;
+		return VLM_RESUME;
+	}
+	step = hand_one(vcpu);
 	if (step != VLM_RESUME)
 		return step;
 	set_windows(vcpu, irqs_blocked(vcpu));

@@ -17,17 +17,16 @@ static bool is_canonical(struct vlm_vcpu *vcpu, u64 gva)
 
 void vlm_fill_paging(struct vlm_vcpu *vcpu, struct vlm_guest_paging *paging)
 {
-	*paging = (struct vlm_guest_paging){
-		.as_id = vcpu->mmu.as_id,
-		.cr0 = vlm_vmx_cr0(&vcpu->vmx),
-		.cr3 = vlm_vmx_cr3(&vcpu->vmx),
-		.cr4 = vlm_vmx_cr4(&vcpu->vmx),
-		.efer = vlm_vmx_efer(&vcpu->vmx),
-		.rflags = vlm_vmx_rflags(&vcpu->vmx),
-		.pkru = vcpu->fpu.pkru,
-		.maxphyaddr = vcpu->cpuid.maxphyaddr,
-		.gbpages = vlm_cpuid_has(vcpu, VLM_CPUID_80000001_EDX, BIT(26)),
-	};
+	paging->as_id = vcpu->mmu.as_id;
+	paging->cr0 = vlm_vmx_cr0(&vcpu->vmx);
+	paging->cr3 = vlm_vmx_cr3(&vcpu->vmx);
+	paging->cr4 = vlm_vmx_cr4(&vcpu->vmx);
+	paging->efer = vlm_vmx_efer(&vcpu->vmx);
+	paging->rflags = vlm_vmx_rflags(&vcpu->vmx);
+	paging->pkru = vcpu->fpu.pkru;
+	paging->pkrs = 0;
+	paging->maxphyaddr = vcpu->cpuid.maxphyaddr;
+	paging->gbpages = vlm_cpuid_has(vcpu, VLM_CPUID_80000001_EDX, BIT(26));
 	if (vlm_is_pae(paging->cr0, paging->cr4, paging->efer))
 		vlm_vmx_get_pdptrs(&vcpu->vmx, paging->pdptrs);
 }
@@ -35,17 +34,17 @@ void vlm_fill_paging(struct vlm_vcpu *vcpu, struct vlm_guest_paging *paging)
 int vlm_gva_to_gpa(struct vlm_vcpu *vcpu, u64 gva, u32 access, u64 *gpa,
 		   struct vlm_emul_fault *fault)
 {
-	struct vlm_guest_paging paging;
+	struct vlm_guest_paging *paging = &vcpu->paging;
 	struct vlm_guest_walk walk;
 
-	vlm_fill_paging(vcpu, &paging);
-	if (!(paging.efer & EFER_LMA)) {
+	vlm_fill_paging(vcpu, paging);
+	if (!(paging->efer & EFER_LMA)) {
 		gva = (u32)gva;
 	} else if (!is_canonical(vcpu, gva)) {
 		*fault = (struct vlm_emul_fault){ .vector = VLM_GP, .has_error = true };
 		return -EFAULT;
 	}
-	if (vlm_guest_walk(vcpu->mmu.mmu, &paging, gva, access, &walk) == VLM_WALK_OK) {
+	if (vlm_guest_walk(vcpu->mmu.mmu, paging, gva, access, &walk) == VLM_WALK_OK) {
 		*gpa = walk.gpa;
 		return 0;
 	}

@@ -99,6 +99,7 @@ void vlm_vcpu_reset(struct vlm_vcpu *vcpu, bool init)
 {
 	u64 cr0 = X86_CR0_ET;
 
+	vlm_user_io_disturb(vcpu);
 	/* INIT leaves the two cache-control bits alone. */
 	if (init)
 		cr0 |= vlm_vmx_cr0(&vcpu->vmx) & (X86_CR0_NW | X86_CR0_CD);

@@ -38,11 +38,12 @@ static bool in_kernel(struct vlm_vcpu *vcpu, bool write, u64 gpa, u32 len, void 
 			vlm_lapic_mmio_read(&vcpu->head, gpa, len, data);
 		return true;
 	}
+	if (!vcpu->io.device && !(write ? vlm_vm_write_guest(vm, gpa, data, len) :
+					  vlm_vm_read_guest(vm, gpa, data, len)))
+		return true;
 	if (write)
-		return !vlm_vm_write_guest(vm, gpa, data, len) ||
-		       !vlm_iobus_write(vm, &vm->mmio, &vcpu->head, gpa, len, data);
-	return !vlm_vm_read_guest(vm, gpa, data, len) ||
-	       !vlm_iobus_read(vm, &vm->mmio, &vcpu->head, gpa, len, data);
+		return !vlm_iobus_write(vm, &vm->mmio, &vcpu->head, gpa, len, data);
+	return !vlm_iobus_read(vm, &vm->mmio, &vcpu->head, gpa, len, data);
 }
 
 static void step_over_fragment(struct vlm_user_io *io, u32 len)
@@ -88,7 +89,7 @@ static void start(struct vlm_vcpu *vcpu, enum vlm_io_kind kind)
 
 	io->kind = kind;
 	io->done = false;
-	io->lip = vlm_linear_rip(vcpu);
+	io->disturbed = false;
 	io->cur = 0;
 	io->off = 0;
 	io->pos = 0;

@@ -26,7 +26,7 @@ static int to_user(struct vlm_vcpu *vcpu, enum vlm_io_kind kind, u16 port, u32 s
 
 	vcpu->io.kind = kind;
 	vcpu->io.done = false;
-	vcpu->io.lip = vlm_linear_rip(vcpu);
+	vcpu->io.disturbed = false;
 	vcpu->io.port = port;
 	vcpu->io.size = size;
 	vcpu->io.count = count;

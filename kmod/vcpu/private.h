@@ -152,6 +152,8 @@ static inline struct vlm_vcpu *vlm_emul_owner(struct vlm_emul *e)
 
 /* emulate.c: run the instruction at RIP, or go on with it after user space. A step. */
 int vlm_emulate(struct vlm_vcpu *vcpu);
+/* The same after an EPT exit that says something of the access. */
+int vlm_emulate_access(struct vlm_vcpu *vcpu, enum vlm_io_known known);
 int vlm_emulate_again(struct vlm_vcpu *vcpu);
 
 /* pio.c */
@@ -169,6 +171,8 @@ int vlm_mmio_continue(struct vlm_vcpu *vcpu);	/* after a fragment; a step */
 
 /* user_io.c: what KVM_RUN finds done by user space. A step. */
 int vlm_user_io_complete(struct vlm_vcpu *vcpu);
+/* User space is about to set registers: remember where the pending instruction was. */
+void vlm_user_io_disturb(struct vlm_vcpu *vcpu);
 
 /* cpuid.c */
 void vlm_cpuid(struct vlm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);

@@ -37,6 +37,7 @@ int vlm_vcpu_set_regs(struct vlm_vcpu *vcpu, struct kvm_regs *regs)
 {
 	int i;
 
+	vlm_user_io_disturb(vcpu);
 	for (i = 0; i < VLM_NR_GPRS; i++)
 		vcpu->regs[i] = *(u64 *)((void *)regs + kvm_reg[i]);
 	vlm_vmx_set_rip(&vcpu->vmx, regs->rip);

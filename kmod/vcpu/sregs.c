@@ -93,6 +93,7 @@ static int set_common(struct vlm_vcpu *vcpu, const struct kvm_sregs *sregs)
 		return -EINVAL;
 	if (vlm_set_apic_base(vcpu, sregs->apic_base, true))
 		return -EINVAL;
+	vlm_user_io_disturb(vcpu);
 	vlm_vmx_set_dtable(&vcpu->vmx, false, &sregs->gdt);
 	vlm_vmx_set_dtable(&vcpu->vmx, true, &sregs->idt);
 	vlm_vmx_set_cr2(&vcpu->vmx, sregs->cr2);

@@ -17,6 +17,7 @@
 #include <asm/fpu/types.h>
 
 #include "emul/emul.h"
+#include "mmu/guest_walk.h"
 #include "mmu/mmu.h"
 #include "mmu/shadow_vcpu.h"
 #include "vm/vm.h"
@@ -159,10 +160,20 @@ enum vlm_io_kind {
 
 #define VLM_MMIO_FRAGMENT	8	/* bytes in kvm_run::mmio::data */
 
+/* What an EPT exit says of the access that is emulated. */
+enum vlm_io_known {
+	VLM_KNOWN_NOTHING,
+	VLM_KNOWN_GPA,		/* translation and permission, as known_gpa */
+	VLM_KNOWN_DEVICE,	/* and that no slot is there */
+};
+
 /**
  * struct vlm_user_io - an access that user space completes
  * @done:	the data of a read is here: the emulator's next request takes it
- * @lip:	linear address of the instruction when it left; a different one
+ * @known, @known_gpa: what the exit said, for the first access of the instruction that left
+ * @device:	the memory access has one piece, and no slot is there
+ * @disturbed:	user space set registers since the instruction left
+ * @lip:	if so, linear address of the instruction before; a different one
  *		at completion means that user space moved the vCPU elsewhere
  * @port, @size, @count: of port I/O
  * @lin:	linear address of a memory read
@@ -174,7 +185,11 @@ enum vlm_io_kind {
  */
 struct vlm_user_io {
 	enum vlm_io_kind kind;
+	enum vlm_io_known known;
+	u64 known_gpa;
+	bool device;
 	bool done;
+	bool disturbed;
 	u64 lip;
 	u16 port;
 	u8 size;
@@ -276,6 +291,7 @@ struct vlm_vcpu_shadow {
  * @shadow:	the loaded shadow roots, in a machine without EPT
  * @emul:	the instruction being emulated
  * @emul_errno:	why a service of the emulator gave up; 0 for "not emulated"
+ * @paging:	registers for a walk of the guest's tables, collected anew each time
  * @mp_state:	KVM_MP_STATE_*
  * @notifier:	preemption: VMCS and host state follow the task
  * @last_cpu:	CPU that the vCPU was loaded on last, for reports
@@ -303,6 +319,7 @@ struct vlm_vcpu {
 	struct vlm_msrs msrs;
 	struct vlm_events events;
 	struct vlm_user_io io;
+	struct vlm_guest_paging paging;
 	struct vlm_fpu fpu;
 	struct vlm_tsc tsc;
 	struct vlm_debug debug;

@@ -19,10 +19,10 @@ union sync_copy {
 	struct kvm_vcpu_events events;
 };
 
-int vlm_sync_regs_load(struct vlm_vcpu *vcpu)
+/* The copies are large, and clearing the stack for them would cost those who have nothing to sync. */
+static noinline int load(struct vlm_vcpu *vcpu, u64 dirty)
 {
 	struct kvm_run *run = vcpu->run;
-	u64 dirty = READ_ONCE(run->kvm_dirty_regs);
 	union sync_copy copy;
 
 	if (dirty & KVM_SYNC_X86_REGS) {
@@ -47,10 +47,16 @@ int vlm_sync_regs_load(struct vlm_vcpu *vcpu)
 	return 0;
 }
 
-void vlm_sync_regs_store(struct vlm_vcpu *vcpu)
+int vlm_sync_regs_load(struct vlm_vcpu *vcpu)
+{
+	u64 dirty = READ_ONCE(vcpu->run->kvm_dirty_regs);
+
+	return unlikely(dirty) ? load(vcpu, dirty) : 0;
+}
+
+static noinline void store(struct vlm_vcpu *vcpu, u64 valid)
 {
 	struct kvm_run *run = vcpu->run;
-	u64 valid = READ_ONCE(run->kvm_valid_regs);
 	union sync_copy copy;
 
 	if (valid & KVM_SYNC_X86_REGS) {
@@ -65,4 +71,12 @@ void vlm_sync_regs_store(struct vlm_vcpu *vcpu)
 		vlm_vcpu_get_events(vcpu, &copy.events);
 		memcpy(&run->s.regs.events, &copy.events, sizeof(copy.events));
 	}
+}
+
+void vlm_sync_regs_store(struct vlm_vcpu *vcpu)
+{
+	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
+
+	if (unlikely(valid))
+		store(vcpu, valid);
 }

@@ -5,10 +5,21 @@
 
 #include "private.h"
 
+void vlm_user_io_disturb(struct vlm_vcpu *vcpu)
+{
+	struct vlm_user_io *io = &vcpu->io;
+
+	if (io->kind == VLM_IO_NONE || io->disturbed)
+		return;
+	io->disturbed = true;
+	io->known = VLM_KNOWN_NOTHING;
+	io->lip = vlm_linear_rip(vcpu);
+}
+
 /* User space moved the vCPU while it had it: the instruction is none of its business any more. */
 static bool moved(struct vlm_vcpu *vcpu)
 {
-	return vlm_linear_rip(vcpu) != vcpu->io.lip;
+	return vcpu->io.disturbed && vlm_linear_rip(vcpu) != vcpu->io.lip;
 }
 
 static int complete_port(struct vlm_vcpu *vcpu, bool in)

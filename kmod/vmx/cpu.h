@@ -62,6 +62,7 @@ void vlm_vmcs_clear_local(struct vlm_vmx *vmx);
 void vlm_lazy_msrs_read_host(struct vlm_cpu *pc);
 void vlm_lazy_msrs_restore_host(struct vlm_cpu *pc);
 void vlm_lazy_msrs_load(struct vlm_vmx *vmx);
+void vlm_lazy_msrs_set_syscall(struct vlm_vmx *vmx, bool on);
 void vlm_msr_bitmap_init(struct vlm_vmx *vmx);
 
 /* flush.c */

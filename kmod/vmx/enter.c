@@ -108,13 +108,17 @@ static __always_inline bool is_event(u32 intr_info, u32 type)
 /*
  * From here to the return the CPU counts as being in the guest: nothing traced,
  * nothing that needs RCU. CR2 is the guest's until it is read: the NMI handler
- * preserves it.
+ * preserves it. Returns the exit reason and, above it, VM_EXIT_INTR_INFO.
  */
-static noinstr bool run_guest(struct vlm_vmx *vmx, u32 *reason, u32 *intr_info)
+#define ENTRY_FAILED	(~0ULL)
+
+static noinstr u64 run_guest(struct vlm_vmx *vmx)
 {
+	u32 reason, intr_info = 0;
+	u64 ret = ENTRY_FAILED;
 	bool failed;
 
-	vlm_compat_guest_state_enter();
+	vlm_compat_guest_state_enter(&vmx->rcu_noted);
 	vlm_l1d_flush(vmx);
 	if (static_branch_unlikely(&mmio_stale_data_clear))
 		x86_clear_cpu_buffers();
@@ -124,19 +128,18 @@ static noinstr bool run_guest(struct vlm_vmx *vmx, u32 *reason, u32 *intr_info)
 	failed = vlm_vmx_world_switch(&vmx->sw);
 
 	vmx->cr2 = native_read_cr2();
-	*reason = 0;
-	*intr_info = 0;
 	if (likely(!failed)) {
-		*reason = vlm_vmcs_read32(VM_EXIT_REASON);
-		if ((u16)*reason == EXIT_REASON_EXCEPTION_NMI) {
-			*intr_info = vlm_vmcs_read32(VM_EXIT_INTR_INFO);
+		reason = vlm_vmcs_read32(VM_EXIT_REASON);
+		if ((u16)reason == EXIT_REASON_EXCEPTION_NMI) {
+			intr_info = vlm_vmcs_read32(VM_EXIT_INTR_INFO);
 			/* NMIs are blocked since the exit; the handler's IRET unblocks them. */
-			if (is_event(*intr_info, INTR_TYPE_NMI_INTR))
+			if (is_event(intr_info, INTR_TYPE_NMI_INTR))
 				asm volatile("int $2" : : : "memory");
 		}
+		ret = reason | (u64)intr_info << 32;
 	}
 	vlm_compat_guest_state_exit();
-	return failed;
+	return ret;
 }
 
 /* What the VM exit cleared in the host and the next interrupt may want. */
@@ -153,31 +156,29 @@ static void decode(struct vlm_exit *exit, u32 reason, u32 intr_info)
 {
 	u8 fields = 0;
 
-	memset(exit, 0, sizeof(*exit));
 	exit->reason = reason;
 	exit->entry_failed = reason & VMX_EXIT_REASONS_FAILED_VMENTRY;
+	exit->entry_error = 0;
 	if (exit->reason < ARRAY_SIZE(exit_fields))
 		fields = exit_fields[exit->reason];
 	if (!(fields & KNOWN) || exit->entry_failed)
 		fields = 0xff;
 
 	exit->idt_info = vlm_vmcs_read32(IDT_VECTORING_INFO_FIELD);
+	exit->idt_error = 0;
 	if (exit->idt_info & VECTORING_INFO_VALID_MASK) {
 		/* Software events are injected again with their length. */
 		fields |= HAS_LEN;
 		if (exit->idt_info & VECTORING_INFO_DELIVER_CODE_MASK)
 			exit->idt_error = vlm_vmcs_read32(IDT_VECTORING_ERROR_CODE);
 	}
-	if (fields & HAS_QUAL)
-		exit->qualification = vlm_vmcs_read_natural(EXIT_QUALIFICATION);
-	if (fields & HAS_GPA)
-		exit->gpa = vlm_vmcs_read64(GUEST_PHYSICAL_ADDRESS);
-	if (fields & HAS_GLA)
-		exit->gla = vlm_vmcs_read_natural(GUEST_LINEAR_ADDRESS);
-	if (fields & HAS_LEN)
-		exit->insn_len = vlm_vmcs_read32(VM_EXIT_INSTRUCTION_LEN);
-	if (fields & HAS_INFO)
-		exit->insn_info = vlm_vmcs_read32(VMX_INSTRUCTION_INFO);
+	exit->qualification = fields & HAS_QUAL ? vlm_vmcs_read_natural(EXIT_QUALIFICATION) : 0;
+	exit->gpa = fields & HAS_GPA ? vlm_vmcs_read64(GUEST_PHYSICAL_ADDRESS) : 0;
+	exit->gla = fields & HAS_GLA ? vlm_vmcs_read_natural(GUEST_LINEAR_ADDRESS) : 0;
+	exit->insn_len = fields & HAS_LEN ? vlm_vmcs_read32(VM_EXIT_INSTRUCTION_LEN) : 0;
+	exit->insn_info = fields & HAS_INFO ? vlm_vmcs_read32(VMX_INSTRUCTION_INFO) : 0;
+	exit->intr_info = 0;
+	exit->intr_error = 0;
 	if (fields & HAS_INTR) {
 		exit->intr_info = intr_info ?: vlm_vmcs_read32(VM_EXIT_INTR_INFO);
 		if (exit->intr_info & INTR_INFO_DELIVER_CODE_MASK)
@@ -201,9 +202,8 @@ static bool is_trivial(u16 reason)
 
 void vlm_vmx_enter(struct vlm_vmx *vmx, struct vlm_exit *exit)
 {
-	u32 reason, intr_info;
-	u64 debugctl = 0;
-	bool failed;
+	u64 debugctl = 0, how;
+	u32 intr_info;
 
 	refresh_host_state(vmx);
 	vlm_flush_pending(vmx);
@@ -212,11 +212,11 @@ void vlm_vmx_enter(struct vlm_vmx *vmx, struct vlm_exit *exit)
 	if (vlm_vmx_controls.debugctl)
 		debugctl = get_debugctlmsr();
 
-	failed = run_guest(vmx, &reason, &intr_info);
+	how = run_guest(vmx);
 
 	restore_after_exit(debugctl);
 	vmx->cached_valid = 0;
-	if (unlikely(failed)) {
+	if (unlikely(how == ENTRY_FAILED)) {
 		memset(exit, 0, sizeof(*exit));
 		exit->reason = VLM_EXIT_NONE;
 		/* 0 is what reads as long as VMX is off: the instruction faulted. */
@@ -224,7 +224,13 @@ void vlm_vmx_enter(struct vlm_vmx *vmx, struct vlm_exit *exit)
 		return;
 	}
 
-	decode(exit, reason, intr_info);
+	intr_info = how >> 32;
+	decode(exit, (u32)how, intr_info);
+	/* Nearly every exit asks for these, and if only for the next entry. */
+	vlm_cache_reg(vmx, VLM_CACHED_RIP, vlm_vmcs_read_natural(GUEST_RIP));
+	vlm_cache_reg(vmx, VLM_CACHED_RFLAGS, vlm_vmcs_read_natural(GUEST_RFLAGS));
+	vlm_cache_reg(vmx, VLM_CACHED_INTERRUPTIBILITY,
+		      vlm_vmcs_read32(GUEST_INTERRUPTIBILITY_INFO));
 	/* A failed entry loads no guest state, and leaves RSP and the launch state as they were. */
 	if (likely(!exit->entry_failed)) {
 		vmx->launched = true;

@@ -74,7 +74,7 @@ void vlm_lazy_msrs_read_host(struct vlm_cpu *pc)
 /* IRQs off. Return -EINVAL if the CPU refuses the value. */
 static int load_one(struct vlm_cpu *pc, int i, u64 value)
 {
-	if (pc->msr[i] == value || !lazy_msr_exists(i))
+	if (!lazy_msr_exists(i))
 		return 0;
 	if (wrmsrl_safe(lazy_msrs[i], value))
 		return -EINVAL;
@@ -94,9 +94,21 @@ void vlm_lazy_msrs_load(struct vlm_vmx *vmx)
 	int i;
 
 	local_irq_save(flags);
-	for (i = 0; i < VLM_NR_LAZY_MSRS; i++)
-		load_one(pc, i, vmx->lazy[i]);
+	for (i = vmx->first_lazy; i < VLM_NR_LAZY_MSRS; i++) {
+		if (pc->msr[i] != vmx->lazy[i])
+			load_one(pc, i, vmx->lazy[i]);
+	}
 	local_irq_restore(flags);
+}
+
+/* Without EFER.SCE the guest's SYSCALL and SYSRET fault, and what they would use stays the host's. */
+void vlm_lazy_msrs_set_syscall(struct vlm_vmx *vmx, bool on)
+{
+	vmx->first_lazy = on ? 0 : VLM_LAZY_TSC_AUX;
+	preempt_disable();
+	if (!vmx->host_loaded)
+		vlm_lazy_msrs_load(vmx);
+	preempt_enable();
 }
 
 /* The position of @msr in lazy_msrs, or -1. */
@@ -117,7 +129,9 @@ static int set_lazy(struct vlm_vmx *vmx, int i, u64 data)
 	int ret;
 
 	local_irq_save(flags);
-	ret = load_one(this_cpu_ptr(&vlm_cpus), i, data);
+	ret = 0;
+	if (this_cpu_ptr(&vlm_cpus)->msr[i] != data)
+		ret = load_one(this_cpu_ptr(&vlm_cpus), i, data);
 	local_irq_restore(flags);
 	if (!ret)
 		vmx->lazy[i] = data;

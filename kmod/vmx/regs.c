@@ -316,6 +316,8 @@ void vlm_vmx_set_efer(struct vlm_vmx *vmx, u64 efer)
 		vlm_vmcs_write32(VM_ENTRY_CONTROLS, value);
 	if (efer & EFER_LMA)
 		fix_tr_for_long_mode();
+	if (!(efer & EFER_SCE) != (vmx->first_lazy == VLM_LAZY_TSC_AUX))
+		vlm_lazy_msrs_set_syscall(vmx, efer & EFER_SCE);
 }
 
 u64 vlm_vmx_dr7(struct vlm_vmx *vmx)

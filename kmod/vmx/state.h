@@ -78,6 +78,8 @@ struct vlm_vmx_switch {
  * @host_cr3, @host_cr4: what the VMCS's host area holds
  * @host_perf_ctrl: the same for IA32_PERF_GLOBAL_CTRL
  * @lazy:	guest values of the lazily switched MSRs
+ * @rcu_noted:	jiffies when RCU last heard of an entry
+ * @first_lazy:	those before it are not in use: SYSCALL is off
  */
 struct vlm_vmx {
 	struct vlm_vmx_switch sw;
@@ -120,6 +122,8 @@ struct vlm_vmx {
 	u64 host_cr4;
 	u64 host_perf_ctrl;
 	u64 lazy[VLM_NR_LAZY_MSRS];
+	int first_lazy;
+	unsigned long rcu_noted;
 };
 
 #endif

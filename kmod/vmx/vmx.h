@@ -11,6 +11,8 @@
 #include <linux/kvm.h>
 #include <linux/types.h>
 
+#include <asm/vmx.h>
+
 /* Indices of vlm_vcpu::regs and of every GPR array: the architectural encoding. */
 enum vlm_gpr {
 	VLM_RAX, VLM_RCX, VLM_RDX, VLM_RBX, VLM_RSP, VLM_RBP, VLM_RSI, VLM_RDI,
@@ -228,6 +230,11 @@ void vlm_vmx_inject(struct vlm_vmx *vmx, u32 info, u32 error, u32 insn_len);
 void vlm_vmx_cancel_injection(struct vlm_vmx *vmx);
 void vlm_vmx_set_irq_window(struct vlm_vmx *vmx, bool on);
 void vlm_vmx_set_nmi_window(struct vlm_vmx *vmx, bool on);
+/* Is one of the two set? */
+static inline bool vlm_vmx_has_window(const struct vlm_vmx *vmx)
+{
+	return vmx->cpu_based & (CPU_BASED_INTR_WINDOW_EXITING | CPU_BASED_NMI_WINDOW_EXITING);
+}
 
 /* SDM "Interruptibility State" bits. */
 static inline u32 vlm_vmx_interruptibility(struct vlm_vmx *vmx)

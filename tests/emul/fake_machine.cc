@@ -111,7 +111,9 @@ vlm_emul_result FakeMachine::Step() {
   return vlm_emul_run(&emul);
 }
 
-vlm_emul_result FakeMachine::Rerun() { return vlm_emul_run(&emul); }
+vlm_emul_result FakeMachine::Rerun() {
+  return go_on == GoOn::kDecoded ? vlm_emul_resume(&emul) : vlm_emul_run(&emul);
+}
 
 void FakeMachine::CompleteMmio(uint64_t value) {
   pending->data.resize(sizeof(value));

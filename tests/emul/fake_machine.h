@@ -49,6 +49,9 @@ struct Access {
   uint32_t flags;    // VLM_EMUL_ACC_*
 };
 
+// How an instruction that waited for user space goes on.
+enum class GoOn { kFromTheStart, kDecoded };
+
 class FakeMachine {
  public:
   explicit FakeMachine(vlm_emul_mode mode);
@@ -90,6 +93,7 @@ class FakeMachine {
   u64& reg(int number) { return regs[static_cast<size_t>(number)]; }
 
   vlm_emul emul{};  // first: services find the machine by its address
+  GoOn go_on = GoOn::kFromTheStart;
   std::array<u64, 16> regs{};
   std::array<vlm_emul_seg, 8> segs{};
   vlm_emul_table gdt{}, idt{};

@@ -16,9 +16,11 @@ constexpr uint64_t kRam = 0x4000;
 constexpr uint64_t kDevice = 0x6000;
 constexpr uint64_t kDevice2 = 0x7000;
 
-class RestartTest : public ::testing::Test {
+// Both ways of going on: from the start, and with what was decoded before.
+class RestartTest : public ::testing::TestWithParam<GoOn> {
  protected:
   RestartTest() : machine_(VLM_EMUL_LONG64) {
+    machine_.go_on = GetParam();
     machine_.MapRange(kRam, 2 * kPageSize);
     machine_.Map(kDevice, PageKind::kMmio);
     machine_.Map(kDevice2, PageKind::kMmio);
@@ -54,7 +56,7 @@ class RestartTest : public ::testing::Test {
   FakeMachine machine_;
 };
 
-TEST_F(RestartTest, LoadTakesTheValueOfUserSpace) {
+TEST_P(RestartTest, LoadTakesTheValueOfUserSpace) {
   ExpectWait({0x8b, 0x06}, kDevice);  // mov eax, [rsi]
   machine_.CompleteMmio(0x1122334455667788);
   ASSERT_EQ(machine_.Rerun(), VLM_EMUL_DONE);
@@ -62,7 +64,7 @@ TEST_F(RestartTest, LoadTakesTheValueOfUserSpace) {
   EXPECT_EQ(machine_.emul.rip, 0x1002u);
 }
 
-TEST_F(RestartTest, ReadModifyWriteAsksOnce) {
+TEST_P(RestartTest, ReadModifyWriteAsksOnce) {
   machine_.reg(kRax) = 0x0f;
   ExpectWait({0x09, 0x06}, kDevice);  // or [rsi], eax
   EXPECT_EQ(machine_.accesses.back().flags, VLM_EMUL_ACC_WRITE);
@@ -73,7 +75,7 @@ TEST_F(RestartTest, ReadModifyWriteAsksOnce) {
   EXPECT_EQ(machine_.PeekValue<uint32_t>(kDevice), 0xffu);
 }
 
-TEST_F(RestartTest, LockedExchangeWithADeviceIsAPlainWrite) {
+TEST_P(RestartTest, LockedExchangeWithADeviceIsAPlainWrite) {
   machine_.reg(kRax) = 0x77;
   ExpectWait({0x86, 0x06}, kDevice);  // xchg [rsi], al
   machine_.CompleteMmio(0x55);
@@ -82,7 +84,7 @@ TEST_F(RestartTest, LockedExchangeWithADeviceIsAPlainWrite) {
   EXPECT_EQ(machine_.PeekValue<uint8_t>(kDevice), 0x77);
 }
 
-TEST_F(RestartTest, CompareStringsOfTwoDevices) {
+TEST_P(RestartTest, CompareStringsOfTwoDevices) {
   ExpectWait({0xa6}, kDevice);
   machine_.CompleteMmio(7);
   ExpectWaitAgain(kDevice2);
@@ -93,7 +95,7 @@ TEST_F(RestartTest, CompareStringsOfTwoDevices) {
   EXPECT_EQ(machine_.reg(kRsi), kDevice + 1);
 }
 
-TEST_F(RestartTest, RepeatedCompareForgetsTheReadsOfFormerIterations) {
+TEST_P(RestartTest, RepeatedCompareForgetsTheReadsOfFormerIterations) {
   machine_.reg(kRcx) = 3;
   ExpectWait({0xf3, 0xa6}, kDevice);
   for (uint64_t i = 0; i < 3; i++) {
@@ -115,7 +117,7 @@ TEST_F(RestartTest, RepeatedCompareForgetsTheReadsOfFormerIterations) {
   EXPECT_EQ(Count(AccessKind::kMmioRead), 6u);
 }
 
-TEST_F(RestartTest, MoveBetweenDevicesStopsAfterEachWrite) {
+TEST_P(RestartTest, MoveBetweenDevicesStopsAfterEachWrite) {
   machine_.reg(kRcx) = 2;
   ExpectWait({0xf3, 0xa5}, kDevice);
   machine_.CompleteMmio(0x1234);
@@ -132,7 +134,7 @@ TEST_F(RestartTest, MoveBetweenDevicesStopsAfterEachWrite) {
   EXPECT_EQ(machine_.PeekValue<uint32_t>(kDevice2 + 4), 0x5678u);
 }
 
-TEST_F(RestartTest, WaitInTheMiddleKeepsFormerIterations) {
+TEST_P(RestartTest, WaitInTheMiddleKeepsFormerIterations) {
   // The source runs from memory into the device.
   machine_.pages.erase(kRam + kPageSize);
   machine_.Map(kRam + kPageSize, PageKind::kMmio);
@@ -148,16 +150,17 @@ TEST_F(RestartTest, WaitInTheMiddleKeepsFormerIterations) {
   EXPECT_EQ(machine_.emul.rip, 0x1000u);
 }
 
-TEST_F(RestartTest, ChangedRegistersVoidTheLog) {
+TEST_P(RestartTest, ChangedRegistersVoidTheLog) {
   ExpectWait({0xa6}, kDevice);
   machine_.CompleteMmio(7);
   ExpectWaitAgain(kDevice2);
   machine_.reg(kRsi) = kDevice + 0x100;  // from outside, while waiting
+  machine_.go_on = GoOn::kFromTheStart;
   machine_.pending.reset();
   ExpectWaitAgain(kDevice + 0x100);
 }
 
-TEST_F(RestartTest, NewInstructionStartsWithAnEmptyLog) {
+TEST_P(RestartTest, NewInstructionStartsWithAnEmptyLog) {
   ExpectWait({0xa6}, kDevice);
   machine_.CompleteMmio(7);
   ExpectWaitAgain(kDevice2);
@@ -165,7 +168,7 @@ TEST_F(RestartTest, NewInstructionStartsWithAnEmptyLog) {
   EXPECT_EQ(machine_.pending->address, kDevice);
 }
 
-TEST_F(RestartTest, WideLoadOfADevice) {
+TEST_P(RestartTest, WideLoadOfADevice) {
   ExpectWait({0x0f, 0x10, 0x06}, kDevice);  // movups xmm0, [rsi]
   EXPECT_EQ(machine_.pending->size, 16u);
   machine_.CompleteMmio(0x1122334455667788);
@@ -174,7 +177,7 @@ TEST_F(RestartTest, WideLoadOfADevice) {
   EXPECT_EQ(machine_.xmm[0][15], 0);
 }
 
-TEST_F(RestartTest, PortInput) {
+TEST_P(RestartTest, PortInput) {
   machine_.reg(kRax) = ~0ull;
   machine_.reg(kRdx) = 0x3f8;
   ExpectWait({0xec}, 0x3f8);
@@ -184,7 +187,7 @@ TEST_F(RestartTest, PortInput) {
   EXPECT_EQ(machine_.reg(kRax), 0xffffffffffffff42u);
 }
 
-TEST_F(RestartTest, LostRaceStartsOver) {
+TEST_P(RestartTest, LostRaceStartsOver) {
   machine_.reg(kRsi) = kRam;
   machine_.PokeValue<uint32_t>(kRam, 5);
   machine_.reg(kRax) = 3;
@@ -200,6 +203,18 @@ TEST_F(RestartTest, LostRaceStartsOver) {
   EXPECT_EQ(machine_.reg(kRax), 5u);
   EXPECT_EQ(machine_.PeekValue<uint32_t>(kRam), 8u);
 }
+
+// The handler moves its operand before it reads.
+TEST_P(RestartTest, BitOffsetIsAddedOnce) {
+  machine_.reg(kRax) = 64;
+  ExpectWait({0x0f, 0xa3, 0x06}, kDevice + 8);  // bt [rsi], eax
+  machine_.CompleteMmio(1);
+  ASSERT_EQ(machine_.Rerun(), VLM_EMUL_DONE);
+  EXPECT_EQ(Count(AccessKind::kMmioRead), 1u);
+  EXPECT_TRUE(machine_.emul.rflags & 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(GoOn, RestartTest, ::testing::Values(GoOn::kFromTheStart, GoOn::kDecoded));
 
 }  // namespace
 }  // namespace vmm
