@@ -676,7 +676,7 @@ MUTANTS = {
         "a slot goes without having been published as invalid before the cut-off",
         [("memslot.c", "	publish(mmu, old->as_id, old, invalid);\n", ""),
          ("memslot.c", "	publish(mmu, old->as_id, invalid, fresh);\n",
-          "	publish(mmu, old->as_id, old, fresh, NULL);\n")],
+          "	publish(mmu, old->as_id, old, fresh);\n")],
         races=[("SlotRace.DeleteAndFault", "VIOLATION"), ("SlotRace.DeleteAloneAndFault", "VIOLATION")]),
     "cut_off_before_invalid": Mutant(
         "a slot is published as invalid after the cut-off",
