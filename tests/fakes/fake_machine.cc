@@ -573,7 +573,11 @@ void vlm_trace_page_zap(vlm_mmu* mmu, const vlm_mmu_page*) {
 void vlm_trace_root(vlm_mmu* mmu, const vlm_mmu_page*, vlm_root_event event, unsigned int) {
   FakeMachine::Of(mmu)->traced.root[event]++;
 }
-void vlm_trace_zap_all_fast(vlm_mmu* mmu) { FakeMachine::Of(mmu)->traced.zap_all_fast++; }
+void vlm_trace_zap_all_fast(vlm_mmu* mmu) {
+  FakeMachine* machine = FakeMachine::Of(mmu);
+  machine->traced.zap_all_fast++;
+  if (machine->on_cut_off) machine->on_cut_off();
+}
 void vlm_trace_fault(vlm_mmu_vcpu* mv, u64, u32, vlm_fault_result) {
   FakeMachine::Of(mv->mmu)->traced.fault++;
 }

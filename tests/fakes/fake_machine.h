@@ -204,6 +204,8 @@ class FakeMachine {
   std::function<void()> on_resched;
   // A set of slots was published; readers may still be in the old one.
   std::function<void()> on_publish;
+  // All was cut off, without a lock.
+  std::function<void()> on_cut_off;
   std::atomic<u64> flushes{0};
   std::atomic<u64> reloads{0};
   std::atomic<bool> killed{false};
