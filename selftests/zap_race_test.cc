@@ -349,8 +349,8 @@ CASE(OldMmioEntryIsNotBelievedAfterTheWrap) {
   crowd.vm().Map(2, kHole, kPage, memory.data());
   const long emulated = Emulated();
   CHECK(looker.Look());
-  // An old entry could not lie about the contents, for the emulator asks the slots; but it would
-  // send every access of the guest there.
+  // An old entry would take the access to user space, or, where the slots are asked again, each to
+  // the emulator.
   CHECK_EQ(emulated, Emulated());
 }
 

@@ -56,7 +56,9 @@ std::vector<std::pair<std::string, long>> Read() {
 
 void ExpectZero() {
   std::string left;
-  for (int attempt = 0; attempt < 100; ++attempt) {
+  // Tables are freed after a grace period: more than a second of an emulated machine with two
+  // processors was seen.
+  for (int attempt = 0; attempt < 1500; ++attempt) {
     left.clear();
     for (const auto& [name, value] : Read()) {
       if (value != 0) left += " " + name + "=" + std::to_string(value);
